@@ -96,3 +96,21 @@ func ValidateInstanceName(name string) error {
 	}
 	return nil
 }
+
+// NewInstance is a request to create an instance.
+type NewInstance struct {
+	Name        string
+	Token       string // "" to have one made
+	Integration string // "" for WHATSAPP-BAILEYS
+	Number      string // asks for a pairing code beside the QR code; digits
+	QRCode      bool   // begin pairing at once and answer with the first code
+	Settings    Settings
+	Webhook     *WebhookChange // nil: none
+}
+
+// InstanceView is an instance with what is true of it at this moment.
+type InstanceView struct {
+	Instance
+	State ConnectionState
+	QR    QR // the code shown now; zero if none is
+}

@@ -30,3 +30,47 @@ type Webhook struct {
 func (w Webhook) Wants(n EventName) bool {
 	return w.Enabled && w.URL != "" && (len(w.Events) == 0 || slices.Contains(w.Events, n))
 }
+
+// WebhookChange is a request to set a webhook. A nil field was left out of the
+// request.
+type WebhookChange struct {
+	Enabled  *bool
+	URL      *string
+	Events   *[]EventName // empty means all
+	ByEvents *bool
+	Base64   *bool
+	Headers  *map[string]string
+	// Reset gives fields that were left out their defaults (the flat form of the
+	// request); otherwise they keep their values (the nested form).
+	Reset bool
+	// EmptyWhenDisabled empties URL and events of a webhook that is switched off
+	// (the flat form); otherwise only the events are emptied.
+	EmptyWhenDisabled bool
+}
+
+// Apply returns w with the change made. A webhook that is new, or reset without
+// saying, is enabled.
+func (c WebhookChange) Apply(w Webhook) Webhook {
+	if c.Reset || w.ID == "" {
+		w = Webhook{ID: w.ID, Instance: w.Instance, Enabled: true, CreatedAt: w.CreatedAt}
+	}
+	set(&w.Enabled, c.Enabled)
+	set(&w.URL, c.URL)
+	set(&w.Events, c.Events)
+	set(&w.ByEvents, c.ByEvents)
+	set(&w.Base64, c.Base64)
+	set(&w.Headers, c.Headers)
+	if !w.Enabled {
+		w.Events = nil
+		if c.EmptyWhenDisabled {
+			w.URL = ""
+		}
+	}
+	return w
+}
+
+func set[T any](dst *T, v *T) {
+	if v != nil {
+		*dst = *v
+	}
+}
