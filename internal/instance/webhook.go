@@ -1,0 +1,67 @@
+package instance
+
+import (
+	"context"
+
+	"pombo"
+)
+
+// SetWebhook changes the webhook of the instance called name, or makes it. It
+// is in force for the next event when SetWebhook returns.
+func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookChange) (pombo.Webhook, error) {
+	e, err := m.entry(name)
+	if err != nil {
+		return pombo.Webhook{}, err
+	}
+	e.hook.Lock()
+	defer e.hook.Unlock()
+	if e.gone.Load() {
+		return pombo.Webhook{}, notFound(name)
+	}
+	id := e.instance().ID
+	old, ok, err := m.o.Webhooks.Webhook(ctx, id)
+	if err != nil {
+		return pombo.Webhook{}, err
+	}
+	if !ok {
+		old = pombo.Webhook{Instance: id}
+	}
+	w := c.Apply(old)
+	if w.Enabled && w.URL == "" {
+		return pombo.Webhook{}, pombo.Errorf(pombo.Invalid,
+			"url is required while enabled is true: give the address that events are posted to, or \"enabled\": false")
+	}
+	w.UpdatedAt = now()
+	if !ok {
+		w.ID, w.CreatedAt = newWebhookID(), w.UpdatedAt
+	}
+	w, err = m.o.Webhooks.PutWebhook(ctx, w)
+	if err != nil {
+		return pombo.Webhook{}, err
+	}
+	m.o.Deliver.SetWebhook(w)
+	return w, nil
+}
+
+// Webhook returns the webhook of the instance called name; ok is false if none
+// was ever set.
+func (m *Manager) Webhook(ctx context.Context, name string) (w pombo.Webhook, ok bool, err error) {
+	e, err := m.entry(name)
+	if err != nil {
+		return pombo.Webhook{}, false, err
+	}
+	return m.o.Webhooks.Webhook(ctx, e.instance().ID)
+}
+
+// SendText sends a text message from the instance called name.
+func (m *Manager) SendText(ctx context.Context, name string, t pombo.Text) (pombo.Sent, error) {
+	e, err := m.entry(name)
+	if err != nil {
+		return pombo.Sent{}, err
+	}
+	s, ok := e.session.(Sender)
+	if !ok {
+		return pombo.Sent{}, pombo.Errorf(pombo.Invalid, "The %q instance cannot send messages", name)
+	}
+	return s.SendText(ctx, t)
+}
