@@ -1,0 +1,53 @@
+package sandbox
+
+import "fmt"
+
+// maxMessages is how many messages each phone remembers, sent and received apart.
+const maxMessages = 100_000
+
+func messageRow(m *message) string { return fmt.Sprintf("%016x", m.Seq) }
+
+// saveMessage writes a message or what changed in it.
+func (s *Server) saveMessage(t *batch, m *message) {
+	if m.Seq == 0 {
+		m.Seq = s.world.next()
+	}
+	t.put(tableMessages, messageRow(m), encodeJSON(m))
+}
+
+// keepSent notes a message with its sender, so that it can be sent again and shown.
+func (s *Server) keepSent(t *batch, u *user, m *message) {
+	if u.sentByID[m.ID] != nil { // an answer to a retry receipt
+		return
+	}
+	s.saveMessage(t, m)
+	u.addSent(m)
+}
+
+// keepReceived notes a message with a phone that could read it.
+func (s *Server) keepReceived(t *batch, u *user, m *message) {
+	if u.receivedByID[m.From+"/"+m.ID] != nil {
+		return
+	}
+	m.Read = append(m.Read, u.number)
+	s.saveMessage(t, m)
+	u.addReceived(m)
+}
+
+func (u *user) addSent(m *message) {
+	u.sent = append(u.sent, m)
+	u.sentByID[m.ID] = m
+	if len(u.sent) > maxMessages {
+		delete(u.sentByID, u.sent[0].ID)
+		u.sent = u.sent[1:]
+	}
+}
+
+func (u *user) addReceived(m *message) {
+	u.received = append(u.received, m)
+	u.receivedByID[m.From+"/"+m.ID] = m
+	if len(u.received) > maxMessages {
+		delete(u.receivedByID, u.received[0].From+"/"+u.received[0].ID)
+		u.received = u.received[1:]
+	}
+}

@@ -1,0 +1,12 @@
+package sandbox
+
+import "net/http"
+
+// networkRoutes is the WhatsApp side.
+func (s *Server) networkRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws/chat", s.serveChat)
+	return mux
+}
+
+func (s *Server) controlRoutes() http.Handler { return http.NotFoundHandler() }

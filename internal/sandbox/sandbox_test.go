@@ -1,0 +1,301 @@
+package sandbox_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
+	waLog "go.mau.fi/whatsmeow/util/log"
+	"go.uber.org/goleak"
+	_ "modernc.org/sqlite"
+
+	"pombo/internal/sandbox"
+)
+
+// rootSeed is shared by all servers of these tests: whatsmeow keeps the root key in a package variable.
+var rootSeed = []byte("tests")
+
+func TestMain(m *testing.M) {
+	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
+	if err != nil {
+		panic(err)
+	}
+	whatsmeow.WACertPubKey = s.RootKey()
+	_ = s.Close()
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
+		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).keepAliveLoop"))
+}
+
+// network is a sandbox listening on loopback.
+type network struct {
+	*sandbox.Server
+	addr string
+	http *httptest.Server
+}
+
+func startNetwork(t *testing.T, o sandbox.Options) *network {
+	t.Helper()
+	o.RootKeySeed = rootSeed
+	s, err := sandbox.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/sandbox/", s.Control())
+	mux.Handle("/", s.Network())
+	web := httptest.NewServer(mux)
+	n := &network{Server: s, addr: web.Listener.Addr().String(), http: web}
+	t.Cleanup(n.stop)
+	return n
+}
+
+func (n *network) stop() {
+	_ = n.Close()
+	n.http.Close()
+}
+
+// client is a real whatsmeow client on a session store of its own.
+type client struct {
+	*whatsmeow.Client
+	t      *testing.T
+	events chan any
+	path   string
+	db     *sqlstore.Container
+	http   *http.Client
+
+	mu   sync.Mutex
+	fail func(evt any) bool // true: the handler reports failure
+}
+
+func newClient(t *testing.T, n *network) *client {
+	t.Helper()
+	c := &client{t: t, events: make(chan any, 100_000), path: filepath.Join(t.TempDir(), "session.db")}
+	c.open(n)
+	t.Cleanup(c.close)
+	return c
+}
+
+// open makes a new whatsmeow.Client on the session store.
+func (c *client) open(n *network) {
+	c.t.Helper()
+	ctx := context.Background()
+	dsn := "file:" + c.path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"
+	var logger waLog.Logger = waLog.Noop
+	if os.Getenv("SANDBOX_DEBUG") != "" {
+		logger = waLog.Stdout("Client", "DEBUG", false)
+	}
+	raw, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	db := sqlstore.NewWithDB(raw, "sqlite3", logger)
+	if err = db.Upgrade(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+	device, err := db.GetFirstDevice(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.db = db
+	c.Client = whatsmeow.NewClient(device, logger)
+	c.SynchronousAck = true
+	c.EnableDecryptedEventBuffer = true
+	c.http = &http.Client{Transport: sandbox.Transport(n.addr)}
+	c.SetWebsocketHTTPClient(c.http)
+	c.SetPreLoginHTTPClient(c.http)
+	c.SetMediaHTTPClient(c.http)
+	c.AddEventHandlerWithSuccessStatus(func(evt any) bool {
+		c.mu.Lock()
+		fail := c.fail
+		c.mu.Unlock()
+		if fail != nil && fail(evt) {
+			return false
+		}
+		c.events <- evt
+		return true
+	})
+}
+
+func (c *client) close() {
+	c.Disconnect()
+	c.http.CloseIdleConnections()
+	_ = c.db.Close()
+}
+
+func (c *client) connect() {
+	c.t.Helper()
+	if err := c.Connect(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// wait returns the next event of type T for which match holds (nil: any), and drops the others.
+func wait[T any](c *client, match func(T) bool) T {
+	c.t.Helper()
+	timeout := time.NewTimer(20 * time.Second)
+	defer timeout.Stop()
+	for {
+		select {
+		case evt := <-c.events:
+			if found, ok := evt.(T); ok && (match == nil || match(found)) {
+				return found
+			}
+		case <-timeout.C:
+			var zero T
+			c.t.Fatalf("no %T came", zero)
+		}
+	}
+}
+
+// pair links the client to the phone with this number and waits until it is connected.
+func (c *client) pair(n *network, number string) {
+	c.t.Helper()
+	c.connect()
+	qr := wait[*events.QR](c, nil)
+	result, err := n.Scan(context.Background(), sandbox.ScanRequest{Code: qr.Codes[0], Number: number})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	wait[*events.PairSuccess](c, nil)
+	wait[*events.Connected](c, nil)
+	if got := c.Store.ID.String(); got != result.JID {
+		c.t.Fatalf("paired as %s, the sandbox says %s", got, result.JID)
+	}
+}
+
+func pn(number string) types.JID { return types.NewJID(number, types.DefaultUserServer) }
+
+// mustObey fails the test if a client broke a rule.
+func (n *network) mustObey(t *testing.T) {
+	t.Helper()
+	for _, v := range n.Violations() {
+		t.Errorf("violation %s by %s: %s", v.Kind, v.Device, v.Detail)
+	}
+}
+
+// eventually waits until ok holds. What it watches is the sandbox's own state, which has no events.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.NewTimer(20 * time.Second)
+	defer timeout.Stop()
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-timeout.C:
+			t.Fatalf("still not so: %s", what)
+		}
+	}
+}
+
+func (n *network) send(t *testing.T, r sandbox.SendRequest) string {
+	t.Helper()
+	result, err := n.SendMessage(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.ID
+}
+
+const (
+	bot     = "5511900000001"
+	contact = "5511900000002"
+)
+
+func TestReceive(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	for _, addressing := range []string{"pn", "lid"} {
+		id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello " + addressing, PushName: "Ana", Addressing: addressing})
+		evt := wait[*events.Message](c, nil)
+		if evt.Info.ID != id || evt.Message.GetConversation() != "hello "+addressing {
+			t.Errorf("got %s %q", evt.Info.ID, evt.Message.GetConversation())
+		}
+		if evt.Info.PushName != "Ana" || evt.Info.IsFromMe || evt.Info.IsGroup {
+			t.Errorf("got %+v", evt.Info)
+		}
+		pnJID, lidJID := evt.Info.Sender, evt.Info.SenderAlt
+		if addressing == "lid" {
+			pnJID, lidJID = lidJID, pnJID
+		}
+		if pnJID != pn(contact) || lidJID.Server != types.HiddenUserServer {
+			t.Errorf("%s: sender %s, alternative %s", addressing, evt.Info.Sender, evt.Info.SenderAlt)
+		}
+	}
+	eventually(t, "both are confirmed", func() bool { return len(n.Confirmed(bot)) == 2 })
+	n.mustObey(t)
+}
+
+func TestRedelivery(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	failed := make(chan struct{}, 10)
+	c.mu.Lock()
+	c.fail = func(evt any) bool {
+		if _, ok := evt.(*events.Message); ok {
+			failed <- struct{}{}
+			return true
+		}
+		return false
+	}
+	c.mu.Unlock()
+	for i := range 3 {
+		n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: fmt.Sprint(i)})
+	}
+	for range 3 {
+		<-failed
+	}
+	c.close()
+	c.mu.Lock()
+	c.fail = nil
+	c.mu.Unlock()
+	c.open(n)
+	c.connect()
+	for i := range 3 {
+		evt := wait[*events.Message](c, nil)
+		if evt.Message.GetConversation() != fmt.Sprint(i) {
+			t.Errorf("message %d is %q", i, evt.Message.GetConversation())
+		}
+	}
+	if evt := wait[*events.OfflineSyncCompleted](c, nil); evt.Count != 3 {
+		t.Errorf("offline count %d", evt.Count)
+	}
+	eventually(t, "all are confirmed", func() bool { return len(n.Confirmed(bot)) == 3 })
+	n.mustObey(t)
+}
+
+func TestSend(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello"})
+	wait[*events.Message](c, nil)
+	for i := range 3 {
+		text := strings.Repeat("x", i+1)
+		resp, err := c.SendMessage(context.Background(), pn(contact), &waE2E.Message{Conversation: &text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(c, func(r *events.Receipt) bool {
+			return r.MessageIDs[0] == resp.ID && r.Type == types.ReceiptTypeDelivered && r.Sender == pn(contact)
+		})
+	}
+	n.mustObey(t)
+}
