@@ -1,6 +1,10 @@
 package sandbox
 
-import "fmt"
+import (
+	"fmt"
+
+	"go.mau.fi/whatsmeow/types"
+)
 
 // maxMessages is how many messages each phone remembers, sent and received apart.
 const maxMessages = 100_000
@@ -50,4 +54,12 @@ func (u *user) addReceived(m *message) {
 		delete(u.receivedByID, u.received[0].From+"/"+u.received[0].ID)
 		u.received = u.received[1:]
 	}
+}
+
+// form is a JID in the form by which the message was addressed.
+func (m *message) form() types.JID {
+	if m.LID {
+		return types.JID{Server: types.HiddenUserServer}
+	}
+	return types.JID{Server: types.DefaultUserServer}
 }

@@ -57,12 +57,17 @@ type scan struct {
 	done     chan error // receives once
 }
 
+// end forgets the pairing. A phone that is linking the client is told err.
 func (p *pairing) end(err error) {
 	for _, ref := range p.refs {
 		delete(p.c.s.world.pairings, ref)
 	}
 	if p.code != nil && p.c.s.world.codes[p.code.number] == p {
 		delete(p.c.s.world.codes, p.code.number)
+	}
+	if p.code != nil && p.code.typed != nil {
+		p.code.typed <- err
+		p.code.typed = nil
 	}
 	p.finish(err)
 }

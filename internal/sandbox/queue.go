@@ -163,14 +163,3 @@ func (s *Server) recordConfirmation(t *batch, d *device, st *stanza, via string)
 	entry := u.confirmed[len(u.confirmed)-1]
 	t.put(tableConfirmed, fmt.Sprintf("%s/%016x", u.number, s.world.next()), encodeJSON(entry))
 }
-
-// Confirmed lists the message stanzas that the companions of a number confirmed, in that order.
-func (s *Server) Confirmed(number string) []Confirmation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.world.users[normalizeNumber(number)]
-	if u == nil {
-		return nil
-	}
-	return slices.Clone(u.confirmed)
-}

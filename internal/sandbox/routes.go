@@ -8,5 +8,3 @@ func (s *Server) networkRoutes() http.Handler {
 	mux.HandleFunc("GET /ws/chat", s.serveChat)
 	return mux
 }
-
-func (s *Server) controlRoutes() http.Handler { return http.NotFoundHandler() }

@@ -182,7 +182,11 @@ func pn(number string) types.JID { return types.NewJID(number, types.DefaultUser
 // mustObey fails the test if a client broke a rule.
 func (n *network) mustObey(t *testing.T) {
 	t.Helper()
-	for _, v := range n.Violations() {
+	violations, err := n.Violations(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range violations {
 		t.Errorf("violation %s by %s: %s", v.Kind, v.Device, v.Detail)
 	}
 }
@@ -212,6 +216,15 @@ func (n *network) send(t *testing.T, r sandbox.SendRequest) string {
 	return result.ID
 }
 
+func (n *network) confirmed(t *testing.T, number string) []sandbox.Confirmation {
+	t.Helper()
+	list, err := n.Confirmed(context.Background(), number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 const (
 	bot     = "5511900000001"
 	contact = "5511900000002"
@@ -238,7 +251,7 @@ func TestReceive(t *testing.T) {
 			t.Errorf("%s: sender %s, alternative %s", addressing, evt.Info.Sender, evt.Info.SenderAlt)
 		}
 	}
-	eventually(t, "both are confirmed", func() bool { return len(n.Confirmed(bot)) == 2 })
+	eventually(t, "both are confirmed", func() bool { return len(n.confirmed(t, bot)) == 2 })
 	n.mustObey(t)
 }
 
@@ -277,7 +290,7 @@ func TestRedelivery(t *testing.T) {
 	if evt := wait[*events.OfflineSyncCompleted](c, nil); evt.Count != 3 {
 		t.Errorf("offline count %d", evt.Count)
 	}
-	eventually(t, "all are confirmed", func() bool { return len(n.Confirmed(bot)) == 3 })
+	eventually(t, "all are confirmed", func() bool { return len(n.confirmed(t, bot)) == 3 })
 	n.mustObey(t)
 }
 

@@ -1,8 +1,8 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -33,10 +33,10 @@ type Violation struct {
 const maxViolations = 1000
 
 // Violations lists the rules of the network that clients broke, oldest first, at most the last 1,000.
-func (s *Server) Violations() []Violation {
+func (s *Server) Violations(context.Context) ([]Violation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.world.violations)
+	return append([]Violation{}, s.world.violations...), nil
 }
 
 // violation records what a client did on a connection. Called without s.mu.
