@@ -1,0 +1,30 @@
+package translate
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"go.mau.fi/whatsmeow/types/events"
+
+	"pombo"
+)
+
+// Event translates one event of whatsmeow. It returns nothing for events that
+// have no payload of their own, and for messages that no user would count as one
+// (keys, settings, what the scope leaves out).
+//
+// A panic inside comes back as an error. After any error the caller stores Raw.
+func (s Scope) Event(evt any) (out []pombo.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, fmt.Errorf("translating %T panicked: %v\n%s", evt, p, debug.Stack())
+		}
+	}()
+	switch evt := evt.(type) {
+	case *events.Message:
+		return s.message(evt)
+	case *events.Receipt:
+		return s.receipt(evt)
+	}
+	return nil, nil
+}
