@@ -34,7 +34,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(document(dir), b, 0o644); err != nil { //nolint:gosec // a public document
+	if err := os.WriteFile(document(dir), b, 0o644); err != nil {
 		return fmt.Errorf("writing the document: %w", err)
 	}
 	return nil
