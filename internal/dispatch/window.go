@@ -1,0 +1,386 @@
+package dispatch
+
+import (
+	"container/heap"
+	"sync/atomic"
+	"time"
+
+	"pombo"
+)
+
+// The bounds of what is in memory. Sizes are in bytes, counted by cost.
+const (
+	laneDepth    = 32        // deliveries loaded per lane
+	refillAt     = 8         // a lane that has more is refilled when so many are left
+	windowFloor  = 128 << 10 // loaded per webhook, whatever the others hold
+	windowSize   = 4 << 20   // loaded per webhook
+	allWindows   = 64 << 20  // loaded in all, beyond the floors
+	laneFloor    = 64        // lanes per webhook, whatever the others hold
+	laneLimit    = 16 << 10  // lanes per webhook
+	allLanes     = 128 << 10 // lanes in all, beyond the floors
+	deliverySize = 512       // what a delivery costs beside its data
+)
+
+// usage is what the windows of all webhooks hold together.
+type usage struct {
+	bytes atomic.Int64
+	lanes atomic.Int64
+}
+
+// window is the part of one webhook's backlog that is in memory, and the rule
+// of what may be posted next. It is plain data: its runner holds the lock, reads
+// from the store and tells it the time.
+//
+// The invariants, for the pending deliveries of the webhook in the store:
+//
+//  1. Each one with an ID up to tail was seen: it is loaded in its lane's queue,
+//     or it is in flight, or its lane has more set and an after below its ID, or
+//     its result was handed to the store.
+//  2. None with an ID above tail is loaded. So a delivery is loaded by exactly
+//     one of: the scan behind tail, an announcement above tail, the refill of a
+//     lane that has more (which drops what is above tail).
+//  3. In a lane, everything up to after is loaded or was handed to the store. A
+//     queue ascends, its IDs are at most after, and after is at most tail (save
+//     for a flight that was kept over a reset, until the scan has caught up).
+//  4. A lane with more set takes new deliveries from the store alone: what is
+//     announced or scanned meanwhile is only noted, or it would overtake.
+//  5. A lane that waits has nothing loaded. It takes no room from the others
+//     and is read again, from the delivery it waits for on.
+//  6. A lane is forgotten only when it has nothing loaded, nothing in flight,
+//     nothing more and no reading under way. By 1 and 2 nothing is lost with it.
+//
+// A position (tail, after) never moves back past a delivery whose result was
+// handed to the store. That is why a result need not be committed before its lane
+// moves on: nothing reads that delivery again.
+type window struct {
+	policy *Policy
+	usage  *usage
+
+	lanes   map[pombo.Lane]*lane
+	ready   queue[*lane] // may post their first delivery now
+	hungry  queue[*lane] // asked for a refill
+	waiting laneHeap     // wait for a time, soonest first
+	posting int          // lanes with a delivery in flight
+
+	tail    int64
+	loaded  int // deliveries in queues
+	bytes   int64
+	rowSize int64 // what a row costs, going by the last reads
+}
+
+type phase int8
+
+const (
+	resting phase = iota // nothing to post: about to be forgotten, or to be refilled
+	ready                // in window.ready
+	posting              // its oldest delivery is in flight
+	waiting              // in window.waiting, until its oldest delivery is due
+)
+
+type fetch int8
+
+const (
+	notAsked fetch = iota
+	asked          // in window.hungry
+	reading        // a read of the store is under way
+)
+
+type lane struct {
+	key   pombo.Lane
+	phase phase
+	fetch fetch
+	more  bool // the store has deliveries above after and up to tail
+	noted bool // more was noted while reading
+	after int64
+	queue []pombo.Delivery
+
+	flying int64 // the delivery in flight
+	// retry is the delivery that the lane waits for or waited for, and attempts
+	// how many it had: what the store returns may be older than that.
+	retry    int64
+	attempts int
+	due      time.Time
+}
+
+func newWindow(p *Policy, u *usage) *window {
+	return &window{policy: p, usage: u, lanes: map[pombo.Lane]*lane{}, rowSize: 8 * deliverySize}
+}
+
+func cost(d *pombo.Delivery) int64 { return int64(len(d.Event.Data)) + deliverySize }
+
+// admit sees the next delivery above tail. It returns false, and has done
+// nothing, if there is no room for it.
+func (w *window) admit(d pombo.Delivery, now time.Time) bool {
+	ln := w.lanes[d.Lane()]
+	switch {
+	case ln == nil && (!w.laneRoom() || w.room() <= 0):
+		return false
+	case ln == nil:
+		ln = &lane{key: d.Lane()}
+		w.lanes[ln.key] = ln
+		w.usage.lanes.Add(1)
+		w.push(ln, d)
+	case d.ID <= ln.after: // loaded already
+	case ln.more || ln.phase == waiting || len(ln.queue) >= laneDepth:
+		ln.more = true
+		ln.noted = ln.fetch == reading
+	case w.room() <= 0:
+		return false
+	default:
+		w.push(ln, d)
+	}
+	w.tail = d.ID
+	w.settleDown(ln, now)
+	return true
+}
+
+func (w *window) push(ln *lane, d pombo.Delivery) {
+	ln.queue = append(ln.queue, d)
+	ln.after = d.ID
+	w.loaded++
+	w.charge(cost(&d))
+}
+
+func (w *window) charge(n int64) {
+	w.bytes += n
+	w.usage.bytes.Add(n)
+}
+
+// room returns how many bytes may be loaded now.
+func (w *window) room() int64 {
+	shared := min(windowSize-w.bytes, allWindows-w.usage.bytes.Load())
+	return max(windowFloor-w.bytes, shared)
+}
+
+// laneRoom tells whether there may be one more lane.
+func (w *window) laneRoom() bool {
+	return len(w.lanes) < laneFloor || len(w.lanes) < laneLimit && w.usage.lanes.Load() < allLanes
+}
+
+// pageLimit returns how many rows a read may ask for, n at most, going by the
+// size of what was read before.
+func (w *window) pageLimit(n int) int {
+	return int(min(max(w.room()/max(w.rowSize, deliverySize), 1), int64(n)))
+}
+
+// measure notes the size of the rows that a read returned. Rows that grow are
+// believed at once, rows that shrink by and by.
+func (w *window) measure(rows []pombo.Delivery) {
+	if len(rows) == 0 {
+		return
+	}
+	var sum int64
+	for i := range rows {
+		sum += cost(&rows[i])
+	}
+	mean := sum / int64(len(rows))
+	w.rowSize = max(mean, (3*w.rowSize+mean)/4)
+}
+
+// runnable returns how many lanes can make progress without waiting.
+func (w *window) runnable() int { return w.ready.len() + w.posting }
+
+// settleDown decides what becomes of a resting lane, and asks for a refill if
+// one is due.
+func (w *window) settleDown(ln *lane, now time.Time) {
+	if ln.phase == resting && len(ln.queue) > 0 {
+		head := &ln.queue[0]
+		if d := w.policy.wait(head.NextAttempt, now); d > 0 && head.ID != ln.retry {
+			w.postpone(ln, head.ID, head.Attempts, now.Add(d))
+		} else {
+			ln.phase = ready
+			w.ready.push(ln)
+		}
+	}
+	if ln.more && ln.fetch == notAsked && ln.phase != waiting && len(ln.queue) <= refillAt {
+		ln.fetch = asked
+		w.hungry.push(ln)
+	}
+	if ln.phase == resting && len(ln.queue) == 0 && !ln.more && ln.fetch == notAsked {
+		delete(w.lanes, ln.key)
+		w.usage.lanes.Add(-1)
+	}
+}
+
+// postpone lets ln wait for its oldest delivery and unloads it.
+func (w *window) postpone(ln *lane, id int64, attempts int, due time.Time) {
+	w.unload(ln)
+	ln.after, ln.more = id-1, true
+	ln.retry, ln.attempts = id, attempts
+	ln.phase, ln.due = waiting, due
+	heap.Push(&w.waiting, ln)
+}
+
+func (w *window) unload(ln *lane) {
+	for i := range ln.queue {
+		w.charge(-cost(&ln.queue[i]))
+	}
+	w.loaded -= len(ln.queue)
+	ln.queue = nil
+}
+
+// take returns the next delivery to post, if there is one.
+func (w *window) take(now time.Time) (*lane, pombo.Delivery, bool) {
+	ln, ok := w.ready.pop()
+	if !ok {
+		return nil, pombo.Delivery{}, false
+	}
+	d := ln.queue[0]
+	ln.queue[0] = pombo.Delivery{}
+	ln.queue = ln.queue[1:]
+	w.loaded--
+	w.charge(-cost(&d))
+	ln.phase, ln.flying = posting, d.ID
+	w.posting++
+	w.settleDown(ln, now)
+	return ln, d, true
+}
+
+// finish ends a flight for good: its lane moves on.
+func (w *window) finish(ln *lane, now time.Time) {
+	w.posting--
+	ln.phase, ln.retry = resting, 0
+	w.settleDown(ln, now)
+}
+
+// again ends a flight that failed: its lane waits for the same delivery.
+func (w *window) again(ln *lane, attempts int, due, now time.Time) {
+	w.posting--
+	w.postpone(ln, ln.flying, attempts, due)
+	w.expire(now)
+}
+
+// expire lets the lanes go on whose time has come.
+func (w *window) expire(now time.Time) {
+	for len(w.waiting) > 0 && !w.waiting[0].due.After(now) {
+		ln := heap.Pop(&w.waiting).(*lane)
+		ln.phase = resting
+		w.settleDown(ln, now)
+	}
+}
+
+// hurry makes all that waits due now.
+func (w *window) hurry(now time.Time) {
+	for _, ln := range w.waiting {
+		ln.due = now
+	}
+	heap.Init(&w.waiting)
+	w.expire(now)
+}
+
+// nextDue returns when expire has something to do, if ever.
+func (w *window) nextDue() (time.Time, bool) {
+	if len(w.waiting) == 0 {
+		return time.Time{}, false
+	}
+	return w.waiting[0].due, true
+}
+
+// refill is a read of one lane from the store.
+type refill struct {
+	lane  *lane
+	after int64
+	limit int
+}
+
+// nextRefill returns the next lane to read, if one asked and may have it.
+func (w *window) nextRefill() (refill, bool) {
+	for w.hungry.len() > 0 && w.room() > 0 {
+		ln, _ := w.hungry.pop()
+		ln.fetch = notAsked
+		if ln.phase == waiting { // it asks again when it is due
+			continue
+		}
+		ln.fetch, ln.noted = reading, false
+		r := refill{lane: ln, after: ln.after, limit: w.pageLimit(laneDepth - len(ln.queue))}
+		if ln.phase == resting && ln.retry == ln.after+1 {
+			r.limit = 1 // a retry that may well fail again: no more than that is needed
+		}
+		return r, true
+	}
+	return refill{}, false
+}
+
+// refilled takes what a read returned. ok is false if it failed: the lane asks
+// again.
+func (w *window) refilled(r refill, rows []pombo.Delivery, ok bool, now time.Time) {
+	ln := r.lane
+	ln.fetch = notAsked
+	if ok && ln.phase != waiting && ln.after == r.after {
+		more := ln.noted || len(rows) == r.limit
+		for _, d := range rows {
+			if d.ID > w.tail { // not seen yet: it will be scanned or announced
+				more = ln.noted
+				break
+			}
+			if d.ID == ln.retry {
+				d.Attempts = max(d.Attempts, ln.attempts)
+			}
+			w.push(ln, d)
+		}
+		ln.more = more
+	}
+	w.settleDown(ln, now)
+}
+
+// reset forgets all but the flights, which are not called back, and starts over
+// from the oldest row.
+func (w *window) reset() {
+	kept := map[pombo.Lane]*lane{}
+	for key, ln := range w.lanes {
+		w.unload(ln)
+		ln.fetch = notAsked
+		if ln.phase == posting {
+			ln.more, ln.noted, ln.retry, ln.after = false, false, 0, ln.flying
+			kept[key] = ln
+		}
+	}
+	w.usage.lanes.Add(int64(len(kept) - len(w.lanes)))
+	w.lanes, w.waiting, w.tail = kept, nil, 0
+	w.ready, w.hungry = queue[*lane]{}, queue[*lane]{}
+}
+
+// laneHeap orders lanes by due time (container/heap).
+type laneHeap []*lane
+
+func (h laneHeap) Len() int           { return len(h) }
+func (h laneHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h laneHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *laneHeap) Push(x any)        { *h = append(*h, x.(*lane)) }
+func (h *laneHeap) Pop() any {
+	old := *h
+	ln := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return ln
+}
+
+// queue is a first-in first-out queue that keeps its memory while it is in use.
+type queue[T any] struct {
+	items []T
+	first int
+}
+
+func (q *queue[T]) len() int { return len(q.items) - q.first }
+
+func (q *queue[T]) push(v T) {
+	if q.first > 0 && len(q.items) == cap(q.items) {
+		n := copy(q.items, q.items[q.first:])
+		clear(q.items[n:])
+		q.items, q.first = q.items[:n], 0
+	}
+	q.items = append(q.items, v)
+}
+
+func (q *queue[T]) pop() (v T, ok bool) {
+	if q.len() == 0 {
+		return v, false
+	}
+	var zero T
+	v, q.items[q.first] = q.items[q.first], zero
+	q.first++
+	if q.first == len(q.items) {
+		q.items, q.first = q.items[:0], 0
+	}
+	return v, true
+}
