@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+)
+
+// describeMachine puts at the head of the report what the figures depend on.
+func (b *bench) describeMachine(ctx context.Context) error {
+	model, err := cpuModel()
+	if err != nil {
+		return err
+	}
+	volatile, err := inMemory(b.dir)
+	if err != nil {
+		return err
+	}
+	if volatile {
+		b.say("WARNING: %s is in memory: nothing there is durable, and the figures are too good. Choose a folder with -dir.", b.dir)
+	}
+	rate, err := b.fsyncRate(ctx)
+	if err != nil {
+		return fmt.Errorf("measuring fsync: %w", err)
+	}
+	disk, database := "on disk", "SQLite, durable defaults (WAL, synchronous=FULL)"
+	if volatile {
+		disk = "IN MEMORY"
+	}
+	if b.postgres != "" {
+		database = "PostgreSQL, on this machine's own settings"
+	}
+	b.report.machine = fmt.Sprintf("%s, %d cores; %s; %s %s: %.0f fsync/s (4 KiB pwrite + fdatasync); sandbox, gateway and receiver share the machine.",
+		model, runtime.NumCPU(), runtime.Version(), database, disk, rate)
+	if b.quick {
+		b.report.machine += " A quick run: its figures mean nothing."
+	}
+	return nil
+}
+
+func (b *bench) fsyncRate(ctx context.Context) (float64, error) {
+	d := 2 * time.Second
+	if b.quick {
+		d = 100 * time.Millisecond
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return fsyncRate(b.dir, d)
+}
+
+// networkDir makes the folder of a simulated network: in memory if the machine
+// offers that, since the network's own writes are no part of what is measured.
+func (b *bench) networkDir() (string, error) {
+	const shared = "/dev/shm"
+	if info, err := os.Stat(shared); err == nil && info.IsDir() {
+		if dir, err := os.MkdirTemp(shared, "pombo-bench-"); err == nil {
+			return dir, nil
+		}
+	}
+	return os.MkdirTemp(b.dir, "network-")
+}

@@ -1,0 +1,166 @@
+// Command bench measures the gateway through its front door and prints a table
+// for docs/performance.md.
+//
+// It runs the real program ("pombo serve" and "pombo sandbox", each in a process
+// of its own) on loopback, with an embedded database and its durable defaults,
+// and receives the webhooks itself. It measures; it never judges what is fast
+// enough beyond setting each figure beside its goal. Loss, disorder and repeats
+// are no figures: they end the run with an error.
+//
+// It needs Linux, from which it reads what processes use.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// settings say what is measured, and how much of it.
+type settings struct {
+	quick    bool
+	parts    []string
+	runs     int
+	messages int           // of one burst
+	steady   time.Duration // of one latency measurement
+	rate     int           // messages a second while it lasts
+	many     int           // instances of the second load
+	idle     int           // instances of the last memory measurement
+	settle   time.Duration // between the last work and reading the memory
+	starts   int
+	dir      string // parent of the databases' folder
+	postgres string // URL; "" for SQLite
+	profiles string // folder for profiles; "" for none
+}
+
+// The parts that can be chosen.
+const (
+	partLoad   = "load"
+	partMemory = "memory"
+	partStart  = "start"
+)
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	var s settings
+	var parts string
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.BoolVar(&s.quick, "quick", false, "run each part once with small numbers: it shows that everything works, and measures nothing")
+	fs.StringVar(&parts, "parts", "load,memory,start", "`parts` to run")
+	fs.IntVar(&s.runs, "runs", 3, "how often each figure is measured")
+	fs.IntVar(&s.messages, "messages", 10_000, "messages of one burst")
+	fs.DurationVar(&s.steady, "steady", 20*time.Second, "how long one latency measurement lasts")
+	fs.IntVar(&s.rate, "rate", 50, "messages a second while it lasts")
+	fs.IntVar(&s.many, "many", 100, "instances of the larger load")
+	fs.IntVar(&s.idle, "idle", 1000, "instances of the largest memory measurement")
+	fs.DurationVar(&s.settle, "settle", 30*time.Second, "pause before memory is read")
+	fs.IntVar(&s.starts, "starts", 10, "cold starts")
+	fs.StringVar(&s.dir, "dir", os.TempDir(), "`folder` in which the database is put; on a real disk, or nothing here is durable")
+	fs.StringVar(&s.postgres, "postgres", "", "measure with PostgreSQL at this `URL` instead of SQLite, in schemas that are made and dropped")
+	fs.StringVar(&s.profiles, "cpuprofile", "", "put CPU and allocation profiles of one more burst into this `folder`")
+	if err := fs.Parse(args); err != nil {
+		return s, err
+	}
+	if fs.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	s.parts = strings.Split(parts, ",")
+	for _, p := range s.parts {
+		if !slices.Contains([]string{partLoad, partMemory, partStart}, p) {
+			return s, fmt.Errorf("-parts has %q: it is a list of load, memory and start", p)
+		}
+	}
+	if s.quick {
+		s.runs, s.messages, s.steady, s.many, s.idle, s.settle, s.starts = 1, 300, time.Second, 3, 5, 200*time.Millisecond, 2
+	}
+	for name, n := range map[string]int{
+		"runs": s.runs, "messages": s.messages, "rate": s.rate, "many": s.many, "idle": s.idle, "starts": s.starts,
+	} {
+		if n < 1 {
+			return s, fmt.Errorf("-%s is %d: it is at least 1", name, n)
+		}
+	}
+	return s, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	s, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	b := &bench{settings: s, progress: stderr}
+	if b.dir, err = os.MkdirTemp(s.dir, "pombo-bench-"); err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	if err := b.describeMachine(ctx); err != nil {
+		return err
+	}
+	for _, part := range s.parts {
+		if err := b.run(ctx, part); err != nil {
+			return fmt.Errorf("measuring %s: %w", part, err)
+		}
+	}
+	return b.report.write(stdout)
+}
+
+// bench is one run of the benchmark.
+type bench struct {
+	settings
+	progress io.Writer
+	dir      string // everything it writes, save the profiles
+	program  string // path of the built pombo
+	schemas  int    // made so far in PostgreSQL
+	report   report
+}
+
+func (b *bench) run(ctx context.Context, part string) error {
+	switch part {
+	case partLoad:
+		for _, n := range []int{1, b.many} {
+			if err := b.load(ctx, n); err != nil {
+				return fmt.Errorf("%s: %w", instances(n), err)
+			}
+		}
+		return nil
+	case partMemory:
+		return b.memory(ctx)
+	default:
+		return b.coldStart(ctx)
+	}
+}
+
+// say tells whoever waits what is going on.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+func instances(n int) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
+}

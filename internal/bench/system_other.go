@@ -1,0 +1,16 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+var errLinux = errors.New("the benchmark needs Linux, from which it reads what processes use")
+
+func cpuTime(int) (time.Duration, error)               { return 0, errLinux }
+func residentMB(int) (float64, error)                  { return 0, errLinux }
+func cpuModel() (string, error)                        { return "", errLinux }
+func inMemory(string) (bool, error)                    { return false, errLinux }
+func fsyncRate(string, time.Duration) (float64, error) { return 0, errLinux }
