@@ -12,13 +12,14 @@ GOLANGCI_LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 # For the long runs; see docs/performance.md and docs/testing.md for results.
 DURATION  ?= 10m
 SEED      ?= 0
+BENCHARGS ?=
 BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 5m
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## run the gateway on the real WhatsApp network, with its data in ./data
@@ -46,7 +47,11 @@ generate: ## write the generated documents anew
 	$(GO) generate ./...
 
 .PHONY: bench
-bench: ## measure (BENCH=regexp BENCHTIME=1s)
+bench: ## measure the whole gateway (BENCHARGS=-quick; -h lists the arguments)
+	$(GO) run ./internal/bench $(BENCHARGS)
+
+.PHONY: microbench
+microbench: ## run the packages' own benchmarks (BENCH=regexp BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime=$(BENCHTIME) -benchmem -timeout=60m ./...
 
 .PHONY: chaos
