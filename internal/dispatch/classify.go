@@ -64,7 +64,7 @@ func (res *result) explain(ctx context.Context, err error, tr *trace, target *ur
 	case strings.Contains(err.Error(), "invalid header field"):
 		res.fail(codeHeader, "One of the webhook's headers cannot be sent: "+err.Error()+".")
 	case strings.Contains(err.Error(), "malformed"), strings.Contains(err.Error(), "http2"),
-		strings.Contains(err.Error(), "stream error"), strings.Contains(err.Error(), "server response headers exceeded"):
+		strings.Contains(err.Error(), "server response headers exceeded"):
 		res.fail(codeProtocol, fmt.Sprintf("What %s answered is not valid HTTP.", host))
 	default:
 		res.fail(codeNetwork, fmt.Sprintf("The request to %s failed: %s.", host, innermost(err)))
@@ -75,9 +75,9 @@ func (res *result) explain(ctx context.Context, err error, tr *trace, target *ur
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
-		// net/http does not export these two.
+		// net/http does not export these; the last two are HTTP/2's.
 		strings.Contains(err.Error(), "server closed idle connection") ||
-		strings.Contains(err.Error(), "server closed connection")
+		strings.Contains(err.Error(), "GOAWAY") || strings.Contains(err.Error(), "stream error")
 }
 
 func isTLS(err error) bool {

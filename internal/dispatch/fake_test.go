@@ -20,6 +20,9 @@ import (
 	"pombo"
 )
 
+// quiet is where receivers complain.
+var quiet = slog.NewLogLogger(slog.DiscardHandler, 0)
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memoryStore is a strict Store in memory. Results are committed by commit, as
@@ -248,7 +251,7 @@ func onPipe(t *testing.T, handler http.HandlerFunc, o Options, f func(b *bench))
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, net: newPipeNet(), store: newMemoryStore(t)}
-		srv := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		srv := &http.Server{Handler: handler, ErrorLog: quiet}
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(b.net) }()
 		b.start(o)
@@ -264,6 +267,11 @@ func onPipe(t *testing.T, handler http.HandlerFunc, o Options, f func(b *bench))
 // start makes and runs a dispatcher on the bench's store and network.
 func (b *bench) start(o Options) {
 	o.Store = b.store
+	b.run(o)
+}
+
+// run runs a dispatcher on the bench's network.
+func (b *bench) run(o Options) {
 	if o.Encode == nil {
 		o.Encode = plain
 	}
