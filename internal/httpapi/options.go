@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"pombo"
+)
+
+// Instances makes and finds instances.
+type Instances interface {
+	Create(ctx context.Context, n pombo.NewInstance) (pombo.InstanceView, error)
+	Get(name string) (pombo.InstanceView, error)
+	List() []pombo.InstanceView // oldest first
+}
+
+// Connections opens and closes the connections of instances.
+type Connections interface {
+	Connect(ctx context.Context, name, number string) (pombo.InstanceView, error)
+	Restart(ctx context.Context, name string) (pombo.InstanceView, error)
+	Logout(ctx context.Context, name string) error
+	Delete(ctx context.Context, name string) error
+}
+
+// Webhooks keeps the webhook of each instance.
+type Webhooks interface {
+	SetWebhook(ctx context.Context, name string, c pombo.WebhookChange) (pombo.Webhook, error)
+	Webhook(ctx context.Context, name string) (w pombo.Webhook, ok bool, err error)
+}
+
+// Messages sends.
+type Messages interface {
+	SendText(ctx context.Context, name string, t pombo.Text) (pombo.Sent, error)
+}
+
+// CORS says which web pages may call the API from a browser.
+type CORS struct {
+	Origins     []string // "*" for all; empty for none
+	Methods     []string // empty: GET, POST, PUT, DELETE
+	Credentials bool
+}
+
+// Options are what the API is made of. The four interfaces are required.
+type Options struct {
+	Instances   Instances
+	Connections Connections
+	Webhooks    Webhooks
+	Messages    Messages
+
+	// GlobalKey opens every route. With "" none opens that needs it.
+	GlobalKey string
+	// ExposeKeys lets fetchInstances of dialect 1 tell keys
+	// (AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES). Dialect 2 always tells them: to
+	// the bearer of the global key, or of the very key.
+	ExposeKeys bool
+	// Dialect is 1 or 2, for answers that do not follow from the form of their
+	// request; 0 is 2.
+	Dialect int
+	// ServerURL is the public address of the server, without a slash at the end;
+	// may be "".
+	ServerURL string
+	Version   string
+	// WhatsAppVersion returns the version of WhatsApp Web that sessions announce;
+	// may be nil.
+	WhatsAppVersion func() string
+	// Health tells whether the server can do its work; nil: it can.
+	Health func(context.Context) error
+	CORS   CORS
+	// Sandbox serves what is below /sandbox, to the bearer of the global key. It
+	// sees the whole path. nil: there is no such route.
+	Sandbox http.Handler
+	Logger  *slog.Logger // nil: nothing is logged
+}

@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"pombo"
+	"pombo/internal/evolution"
+)
+
+// access says whose key opens a route.
+type access int
+
+const (
+	open     access = iota // none is needed
+	global                 // the global key's
+	instance               // the global key's and that of the instance in the path
+	listing                // the global key's; an instance's shows that instance only
+)
+
+// route is one method and path, with what describes it.
+type route struct {
+	method, path string // the path as documented; it is served in any case
+	access       access
+	body         bool // the request has a JSON body
+	handle       func(*server, *call) (answer, error)
+	describe     operation
+}
+
+// call is a request on its way to a handler.
+type call struct {
+	*http.Request
+	dialect evolution.Dialect
+	// view is the instance that the path names, on routes of access instance.
+	view pombo.InstanceView
+	// visible holds the instances that the key may see, on routes of access
+	// listing.
+	visible []pombo.InstanceView
+	body    []byte
+}
+
+// answer is what a handler gives back.
+type answer struct {
+	status   int
+	body     json.RawMessage
+	warnings []string // told in the header X-Pombo-Warning
+}
+
+func ok(body json.RawMessage) (answer, error) {
+	return answer{status: http.StatusOK, body: body}, nil
+}
+
+// routes returns all routes but those below /sandbox.
+func routes() []route {
+	return []route{
+		{"GET", "/", open, false, (*server).welcome, describeWelcome},
+		{"GET", "/health", open, false, (*server).health, describeHealth},
+		{"GET", "/openapi.json", open, false, (*server).openapi, describeOpenAPI},
+		{"POST", "/verify-creds", global, false, (*server).verifyCredentials, describeVerify},
+
+		{"POST", "/instance/create", global, true, (*server).create, describeCreate},
+		{"GET", "/instance/fetchInstances", listing, false, (*server).fetchInstances, describeFetch},
+		{"GET", "/instance/connect/{instance}", instance, false, (*server).connect, describeConnect},
+		{"GET", "/instance/connectionState/{instance}", instance, false, (*server).connectionState, describeState},
+		{"PUT", "/instance/restart/{instance}", instance, false, (*server).restartV1, describeRestartV1},
+		{"POST", "/instance/restart/{instance}", instance, false, (*server).restartV2, describeRestartV2},
+		{"DELETE", "/instance/logout/{instance}", instance, false, (*server).logout, describeLogout},
+		{"DELETE", "/instance/delete/{instance}", instance, false, (*server).remove, describeDelete},
+
+		{"POST", "/webhook/set/{instance}", instance, true, (*server).setWebhook, describeSetWebhook},
+		{"GET", "/webhook/find/{instance}", instance, false, (*server).findWebhook, describeFindWebhook},
+
+		{"POST", "/message/sendText/{instance}", instance, true, (*server).sendText, describeSendText},
+	}
+}
