@@ -25,7 +25,9 @@ func (s *Server) keepSent(t *batch, u *user, m *message) {
 		return
 	}
 	s.saveMessage(t, m)
-	u.addSent(m)
+	if forgotten := u.addSent(m); forgotten != nil {
+		t.drop(tableMessages, messageRow(forgotten))
+	}
 }
 
 // keepReceived notes a message with a phone that could read it.
@@ -38,13 +40,17 @@ func (s *Server) keepReceived(t *batch, u *user, m *message) {
 	u.addReceived(m)
 }
 
-func (u *user) addSent(m *message) {
+// addSent returns the message that is forgotten for it, or nil.
+func (u *user) addSent(m *message) *message {
 	u.sent = append(u.sent, m)
 	u.sentByID[m.ID] = m
-	if len(u.sent) > maxMessages {
-		delete(u.sentByID, u.sent[0].ID)
-		u.sent = u.sent[1:]
+	if len(u.sent) <= maxMessages {
+		return nil
 	}
+	forgotten := u.sent[0]
+	delete(u.sentByID, forgotten.ID)
+	u.sent = u.sent[1:]
+	return forgotten
 }
 
 func (u *user) addReceived(m *message) {

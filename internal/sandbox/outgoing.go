@@ -90,9 +90,14 @@ type part struct {
 func (sub *submission) parts() (out []part, count int) {
 	if participants, ok := sub.stanza.GetOptionalChildByTag("participants"); ok {
 		for _, p := range participants.GetChildrenByTag("to") {
-			if enc, ok := p.GetOptionalChildByTag("enc"); ok {
-				out = append(out, part{jid(&p, "jid"), enc})
+			enc, ok := p.GetOptionalChildByTag("enc")
+			if !ok {
+				continue
 			}
+			// whatsmeow lists the own devices twice in a message to oneself; what it encrypted last is its session
+			to := jid(&p, "jid")
+			out = slices.DeleteFunc(out, func(earlier part) bool { return earlier.to == to })
+			out = append(out, part{to, enc})
 		}
 		if len(out) == 0 { // for a number that nobody has: the client found no devices
 			out = append(out, part{to: sub.to})

@@ -39,7 +39,7 @@ type Server struct {
 	identity serverIdentity
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
-	running  sync.WaitGroup // connections and the writer
+	running  sync.WaitGroup // connections
 	network  http.Handler
 	control  http.Handler
 	store    *database // nil: memory only
@@ -48,6 +48,7 @@ type Server struct {
 	closed  bool
 	world   world
 	current *batch
+	writing bool   // a batch is being written
 	written uint64 // number of the last batch that is safe
 	conns   map[*conn]struct{}
 	faults  faults
@@ -68,7 +69,7 @@ func New(o Options) (*Server, error) {
 	}
 	if err := s.makeIdentity(); err != nil {
 		if s.store != nil {
-			_ = s.store.close()
+			_ = s.store.db.Close()
 		}
 		return nil, err
 	}
@@ -76,7 +77,8 @@ func New(o Options) (*Server, error) {
 	s.network = s.networkRoutes()
 	s.control = s.controlRoutes()
 	if s.store != nil {
-		s.running.Go(s.write)
+		go s.write()
+		s.store.wake()
 	}
 	return s, nil
 }
@@ -138,9 +140,9 @@ func (s *Server) update(fn func(t *batch)) <-chan struct{} {
 	defer s.mu.Unlock()
 	b := s.current
 	fn(b)
-	if s.store == nil {
-		s.finish(b)
+	if s.store == nil || len(b.rows) == 0 && !s.writing {
 		s.current = newBatch(b.number + 1)
+		s.finish(b)
 	} else {
 		s.store.wake()
 	}
@@ -189,6 +191,8 @@ func newBatch(number uint64) *batch {
 		done:    make(chan struct{}),
 	}
 }
+
+func (b *batch) empty() bool { return len(b.rows) == 0 && len(b.after) == 0 && len(b.touched) == 0 }
 
 // put records that a row changed; value is called, with s.mu held, when the batch is written.
 func (b *batch) put(table, key string, value func() []byte) { b.rows[rowKey{table, key}] = value }

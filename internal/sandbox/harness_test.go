@@ -3,12 +3,10 @@ package sandbox_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +27,10 @@ import (
 var rootSeed = []byte("tests")
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		runChild(dir)
+		return
+	}
 	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
 	if err != nil {
 		panic(err)
@@ -37,7 +39,8 @@ func TestMain(m *testing.M) {
 	_ = s.Close()
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
-		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).keepAliveLoop"))
+		// whatsmeow leaves its reader behind if a frame comes while it disconnects
+		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
 }
 
 // network is a sandbox listening on loopback.
@@ -230,85 +233,13 @@ const (
 	contact = "5511900000002"
 )
 
-func TestReceive(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
-	for _, addressing := range []string{"pn", "lid"} {
-		id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello " + addressing, PushName: "Ana", Addressing: addressing})
-		evt := wait[*events.Message](c, nil)
-		if evt.Info.ID != id || evt.Message.GetConversation() != "hello "+addressing {
-			t.Errorf("got %s %q", evt.Info.ID, evt.Message.GetConversation())
-		}
-		if evt.Info.PushName != "Ana" || evt.Info.IsFromMe || evt.Info.IsGroup {
-			t.Errorf("got %+v", evt.Info)
-		}
-		pnJID, lidJID := evt.Info.Sender, evt.Info.SenderAlt
-		if addressing == "lid" {
-			pnJID, lidJID = lidJID, pnJID
-		}
-		if pnJID != pn(contact) || lidJID.Server != types.HiddenUserServer {
-			t.Errorf("%s: sender %s, alternative %s", addressing, evt.Info.Sender, evt.Info.SenderAlt)
-		}
+func (n *network) messages(t *testing.T, number, direction string) []sandbox.Message {
+	t.Helper()
+	list, err := n.Messages(context.Background(), sandbox.MessagesRequest{Number: number, Direction: direction})
+	if err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "both are confirmed", func() bool { return len(n.confirmed(t, bot)) == 2 })
-	n.mustObey(t)
+	return list
 }
 
-func TestRedelivery(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
-	failed := make(chan struct{}, 10)
-	c.mu.Lock()
-	c.fail = func(evt any) bool {
-		if _, ok := evt.(*events.Message); ok {
-			failed <- struct{}{}
-			return true
-		}
-		return false
-	}
-	c.mu.Unlock()
-	for i := range 3 {
-		n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: fmt.Sprint(i)})
-	}
-	for range 3 {
-		<-failed
-	}
-	c.close()
-	c.mu.Lock()
-	c.fail = nil
-	c.mu.Unlock()
-	c.open(n)
-	c.connect()
-	for i := range 3 {
-		evt := wait[*events.Message](c, nil)
-		if evt.Message.GetConversation() != fmt.Sprint(i) {
-			t.Errorf("message %d is %q", i, evt.Message.GetConversation())
-		}
-	}
-	if evt := wait[*events.OfflineSyncCompleted](c, nil); evt.Count != 3 {
-		t.Errorf("offline count %d", evt.Count)
-	}
-	eventually(t, "all are confirmed", func() bool { return len(n.confirmed(t, bot)) == 3 })
-	n.mustObey(t)
-}
-
-func TestSend(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
-	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello"})
-	wait[*events.Message](c, nil)
-	for i := range 3 {
-		text := strings.Repeat("x", i+1)
-		resp, err := c.SendMessage(context.Background(), pn(contact), &waE2E.Message{Conversation: &text})
-		if err != nil {
-			t.Fatal(err)
-		}
-		wait(c, func(r *events.Receipt) bool {
-			return r.MessageIDs[0] == resp.ID && r.Type == types.ReceiptTypeDelivered && r.Sender == pn(contact)
-		})
-	}
-	n.mustObey(t)
-}
+func textMessage(text string) *waE2E.Message { return &waE2E.Message{Conversation: &text} }
