@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+
+	"pombo"
+)
+
+// Append stores events together with a delivery for each webhook that wants
+// them, and returns after the commit: all of them, or none. An event that no
+// webhook wants is not stored.
+//
+// An event with the instance, name and key of one already stored is the same
+// occurrence: it creates nothing and is no error. So a caller in doubt (after a
+// crash, or an error for which errors.Is(err, ErrUnavailable) holds) repeats the
+// call. If ctx ends first, ctx's error is returned and the events may be stored
+// nevertheless.
+//
+// The store keeps the events' Data, which must not be changed afterwards.
+// Errors: Invalid for an event without instance, name or key or with invalid
+// JSON; Unavailable if the database is at fault.
+func (s *Store) Append(ctx context.Context, events ...pombo.Event) error {
+	op, err := newAppend(events)
+	if err != nil || len(op) == 0 {
+		return err
+	}
+	return s.submit(ctx, op.name(), op)
+}
+
+// appendOp is events to store. It holds copies: the caller may go on with its
+// own slice if its context ends.
+type appendOp []pombo.Event
+
+func newAppend(events []pombo.Event) (appendOp, error) {
+	for i := range events {
+		e := &events[i]
+		switch {
+		case e.Instance == "":
+			return nil, pombo.Errorf(pombo.Invalid, "event %s %q has no instance: set it", e.Name, e.Key)
+		case e.Name == "":
+			return nil, pombo.Errorf(pombo.Invalid, "event %q of instance %s has no name: set it", e.Key, e.Instance)
+		case e.Key == "":
+			return nil, pombo.Errorf(pombo.Invalid, "event %s of instance %s has no key: set one that is the same whenever this occurrence is appended", e.Name, e.Instance)
+		case !json.Valid(e.Data):
+			return nil, pombo.Errorf(pombo.Invalid, "event %s %q of instance %s: its data is not valid JSON", e.Name, e.Key, e.Instance)
+		}
+	}
+	return append(appendOp(nil), events...), nil
+}
+
+func (appendOp) name() string { return "append" }
+
+func (op appendOp) weight() (events, bytes int) {
+	for i := range op {
+		bytes += len(op[i].Data)
+	}
+	return len(op), bytes
+}
+
+func (op appendOp) apply(ctx context.Context, t *txn) error { return t.append(ctx, op) }
+
+// occurrence is what makes an event unique.
+type occurrence struct {
+	instance pombo.InstanceID
+	name     pombo.EventName
+	key      string
+}
+
+func occurrenceOf(e *pombo.Event) occurrence { return occurrence{e.Instance, e.Name, e.Key} }
+
+// append writes those of events that are wanted and new, with their deliveries.
+func (t *txn) append(ctx context.Context, events []pombo.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	wanted := make([]pombo.Event, 0, len(events))
+	var ids [2]string
+	for _, e := range events {
+		if len(t.hooks.wanting(&e, ids[:0])) > 0 {
+			wanted = append(wanted, normal(e, t.now))
+		}
+	}
+	if err := t.insertEvents(ctx, wanted); err != nil {
+		return err
+	}
+	fresh := make([]pombo.Delivery, 0, len(wanted))
+	for _, e := range wanted {
+		if e.ID == 0 {
+			continue // stored before, or earlier in this list
+		}
+		for _, id := range t.hooks.wanting(&e, ids[:0]) {
+			fresh = append(fresh, pombo.Delivery{WebhookID: id, Event: e, State: pombo.Pending, CreatedAt: t.now})
+		}
+	}
+	if err := t.insertDeliveries(ctx, fresh); err != nil {
+		return err
+	}
+	t.fresh = append(t.fresh, fresh...)
+	return nil
+}
+
+const eventColumns = 8
+
+const (
+	insertEventHead = `INSERT INTO pombo_event (instance_id, name, key, chat, sender, time, data, created_at) VALUES `
+	insertEventTail = ` ON CONFLICT (instance_id, name, key) DO NOTHING RETURNING id, instance_id, name, key`
+)
+
+// insertEvents writes events and sets the ID of each that is new.
+func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
+	now := t.now.UnixMilli()
+	return t.s.insertEvent.chunks(len(events), func(from, to int, s statement) error {
+		args := make([]any, 0, eventColumns*(to-from))
+		// Rows come back in no promised order, and only those that were new. The
+		// first of several with the same key is the one that was inserted.
+		index := make(map[occurrence]int, to-from)
+		for i := from; i < to; i++ {
+			e := &events[i]
+			args = append(args, string(e.Instance), string(e.Name), e.Key, e.Chat, e.Sender,
+				e.Time.UnixMilli(), []byte(e.Data), now)
+			if _, ok := index[occurrenceOf(e)]; !ok {
+				index[occurrenceOf(e)] = i
+			}
+		}
+		rows, err := s.query(ctx, t.Tx, args)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			var o occurrence
+			if err := rows.Scan(&id, &o.instance, &o.name, &o.key); err != nil {
+				return err
+			}
+			events[index[o]].ID = id
+		}
+		return rows.Err()
+	})
+}
+
+const deliveryColumns = 5
+
+const (
+	insertDeliveryHead = `INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) VALUES `
+	insertDeliveryTail = ` RETURNING id, event_id, webhook_id`
+)
+
+// insertDeliveries writes deliveries and sets their IDs.
+func (t *txn) insertDeliveries(ctx context.Context, ds []pombo.Delivery) error {
+	type target struct {
+		event   int64
+		webhook string
+	}
+	return t.s.insertDelivery.chunks(len(ds), func(from, to int, s statement) error {
+		args := make([]any, 0, deliveryColumns*(to-from))
+		index := make(map[target]int, to-from)
+		for i := from; i < to; i++ {
+			d := &ds[i]
+			args = append(args, d.Event.ID, d.WebhookID, string(d.Event.Instance), d.Event.Chat, d.CreatedAt.UnixMilli())
+			index[target{d.Event.ID, d.WebhookID}] = i
+		}
+		rows, err := s.query(ctx, t.Tx, args)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			var to target
+			if err := rows.Scan(&id, &to.event, &to.webhook); err != nil {
+				return err
+			}
+			d := &ds[index[to]]
+			d.ID, d.MessageID = id, t.s.messageID(id)
+		}
+		return rows.Err()
+	})
+}
+
+// forget takes webhook's deliveries off the list of what is reported: they were
+// appended and ended in the same transaction.
+func (t *txn) forget(webhook string) {
+	kept := t.fresh[:0]
+	for _, d := range t.fresh {
+		if d.WebhookID != webhook {
+			kept = append(kept, d)
+		}
+	}
+	t.fresh = kept
+}

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+)
+
+const (
+	// walInterval is the time between two looks at the write-ahead log.
+	walInterval = time.Second
+	// walLimit is the size in bytes from which the log is emptied and cut. In
+	// between it is copied into the database as it grows, without making anyone
+	// wait, but a log that always has a writer never begins anew by itself.
+	walLimit = 64 << 20
+	// walPatience is how long, in milliseconds, the writing connection waits for
+	// readers when the log is cut; if one takes longer, the next look tries again.
+	walPatience = 50
+)
+
+// checkpointer copies SQLite's write-ahead log into the database, off the path
+// of commits.
+type checkpointer struct {
+	db     *sql.DB // a connection of its own
+	writes *sql.DB
+	wal    string
+	log    *slog.Logger
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+func startCheckpointer(path string, writes *sql.DB, log *slog.Logger) (*checkpointer, error) {
+	db, err := openLite(path, 1, "wal_autocheckpoint(0)")
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &checkpointer{db: db, writes: writes, wal: path + "-wal", log: log, stop: stop, done: make(chan struct{})}
+	go c.run(ctx)
+	return c, nil
+}
+
+func (c *checkpointer) run(ctx context.Context) {
+	defer close(c.done)
+	tick := time.NewTicker(walInterval)
+	defer tick.Stop()
+	var seen time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		info, err := os.Stat(c.wal)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				c.log.Warn("the write-ahead log cannot be looked at", "error", err)
+			}
+			continue
+		}
+		if info.ModTime().Equal(seen) {
+			continue // nothing was written
+		}
+		seen = info.ModTime()
+		if err := c.checkpoint(ctx, info.Size()); err != nil && ctx.Err() == nil {
+			seen = time.Time{} // try again
+			c.log.Warn("the write-ahead log could not be copied into the database", "error", err)
+		}
+	}
+}
+
+// checkpoint copies what it can. If the log is large it is then cut, over the
+// writing connection: only there is no one who would have to wait by polling.
+// Little is left to copy by then.
+func (c *checkpointer) checkpoint(ctx context.Context, size int64) error {
+	if _, err := checkpointLog(ctx, c.db, "PASSIVE"); err != nil || size < walLimit {
+		return err
+	}
+	conn, err := c.writes.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("waiting for the writer: %w", err)
+	}
+	defer conn.Close()
+	// The patience must be set back whatever happens, also when ctx has ended.
+	defer conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout)) //nolint:errcheck // the next use of the connection would tell
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", walPatience)); err != nil {
+		return err
+	}
+	busy, err := checkpointLog(ctx, conn, "TRUNCATE")
+	if busy {
+		c.log.Debug("a reader kept the write-ahead log from being cut", "bytes", size)
+	}
+	return err
+}
+
+// checkpointLog runs a checkpoint; busy says that it could not be completed.
+func checkpointLog(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, mode string) (busy bool, err error) {
+	var frames, copied int
+	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)
+	return busy, err
+}
+
+func (c *checkpointer) close() error {
+	c.stop()
+	<-c.done
+	return c.db.Close()
+}

@@ -1,0 +1,342 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"pombo"
+)
+
+// backend is what the committer needs of a database beyond SQL.
+type backend interface {
+	// begin starts a transaction. It is called by one goroutine at a time.
+	begin(ctx context.Context) (*sql.Tx, error)
+	// failed is told that a transaction failed, so that a broken connection is
+	// replaced.
+	failed(ctx context.Context)
+	close() error
+}
+
+// txn is the committer's transaction with what becomes of its Store at commit.
+type txn struct {
+	*sql.Tx
+	s     *Store
+	now   time.Time
+	hooks *registry        // as of this point of the transaction
+	fresh []pombo.Delivery // to report to OnAppend
+}
+
+// exec runs SQL that is not often run.
+func (t *txn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := t.ExecContext(ctx, t.s.dialect.form(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (t *txn) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.QueryRowContext(ctx, t.s.dialect.form(query), args...)
+}
+
+// faultCommitted is what Options.Fault is asked after a commit: an error there
+// stands for an answer that was lost.
+const faultCommitted = "committed"
+
+const (
+	// commitTimeout bounds a transaction on PostgreSQL, where a silent network
+	// would otherwise hold every caller for ever.
+	commitTimeout = time.Minute
+	// Failed settles and doubts are tried again after a pause that doubles.
+	firstPause, longestPause = settleDelay, time.Second
+	// drainTries is how often Close tries to commit what still waits.
+	drainTries = 3
+)
+
+// committer makes all writes of the Store, one transaction after the other.
+type committer struct {
+	s *Store
+
+	// lastID is the newest delivery that was reported to OnAppend, or was there
+	// when the Store was opened.
+	lastID int64
+	// doubt says that a transaction failed in its commit, so that nobody knows
+	// whether it took place.
+	doubt bool
+	// pause is how long after a failure settles are held back, and doubts not
+	// looked into; 0 while all is well.
+	pause time.Duration
+	hold  time.Time
+	// apart says that a transaction with settles failed: until some of them are
+	// committed, they get transactions of their own.
+	apart bool
+}
+
+// run works until the queue is closed and drained.
+func (c *committer) run() {
+	defer close(c.s.drained)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	failures := 0
+	for {
+		b, wait := c.s.queue.take(c.apart, c.hold)
+		if !b.empty() {
+			c.process(b)
+			continue
+		}
+		if c.doubt && wait == 0 {
+			wait = max(c.pause, firstPause)
+		}
+		if c.s.queue.drained() {
+			return
+		}
+		if c.closing() {
+			// Only failed settles can be left. Bounded: a database that is gone
+			// must not keep the process from stopping.
+			if failures++; failures > drainTries {
+				c.s.drainErr = unavailable("committing the last results of deliveries", c.s.lastError())
+				return
+			}
+		}
+		if wait == 0 {
+			wait = time.Hour
+		}
+		timer.Reset(wait)
+		select {
+		case <-c.s.queue.wake:
+		case <-timer.C:
+			if c.doubt {
+				c.resolve()
+			}
+		}
+	}
+}
+
+func (c *committer) closing() bool {
+	select {
+	case <-c.s.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// process commits b and answers its callers. If one part is refused by the
+// database for its own fault, each part gets a transaction of its own, so that
+// only the culprit fails.
+func (c *committer) process(b batch) {
+	results, err := c.transact(b)
+	switch {
+	case err == nil:
+		for i, r := range b.requests {
+			r.done <- results[i]
+		}
+		c.s.queue.settled(len(b.settles))
+		c.recovered(len(b.settles) > 0)
+	case ownFault(err) && len(b.requests)+len(b.settles) > 1:
+		c.separately(b)
+	case ownFault(err):
+		for _, r := range b.requests {
+			r.done <- err
+		}
+		for _, a := range b.settles {
+			c.s.log.Error("the database refused the result of a delivery's attempt; the delivery will be repeated",
+				"delivery", a.Delivery, "attempt", a.Number, "error", err)
+		}
+		c.s.queue.settled(len(b.settles))
+	default:
+		c.failed(err)
+		if len(b.settles) > 0 {
+			c.apart = true
+			c.s.queue.putBack(b.settles)
+		}
+		for _, r := range b.requests {
+			r.done <- unavailable(r.op.name(), err)
+		}
+	}
+}
+
+func (c *committer) separately(b batch) {
+	for i := range b.settles {
+		c.process(batch{settles: b.settles[i : i+1]})
+	}
+	for i := range b.requests {
+		c.process(batch{requests: b.requests[i : i+1]})
+	}
+}
+
+// failed notes that the database failed.
+func (c *committer) failed(err error) {
+	if c.pause == 0 {
+		c.s.log.Error("the database cannot be written; callers are told to try again", "error", err)
+	}
+	c.pause = min(max(2*c.pause, firstPause), longestPause)
+	c.hold = time.Now().Add(c.pause)
+	c.s.setError(err)
+}
+
+// recovered notes a commit, which may have had settles in it.
+func (c *committer) recovered(settled bool) {
+	if settled {
+		c.apart = false
+	}
+	if c.pause == 0 || c.apart {
+		return
+	}
+	c.pause, c.hold = 0, time.Time{}
+	c.s.setError(nil)
+	c.s.log.Info("the database can be written again")
+}
+
+// transact makes one transaction of b. results holds what each request's caller
+// is answered if err is nil.
+func (c *committer) transact(b batch) (results []error, err error) {
+	ctx, cancel := c.context()
+	defer cancel()
+	if c.doubt {
+		if err := c.reconcile(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.askFault(b); err != nil {
+		return nil, err
+	}
+	tx, err := c.s.backend.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &txn{Tx: tx, s: c.s, now: stored(time.Now()), hooks: c.s.hooks.Load()}
+	results, err = t.apply(ctx, b)
+	if err != nil {
+		// The rollback's own error says nothing new: the connection is checked.
+		rollbackErr := tx.Rollback()
+		if rollbackErr != nil && !errors.Is(rollbackErr, sql.ErrTxDone) {
+			c.s.log.Debug("rolling back", "error", rollbackErr)
+		}
+		if !ownFault(err) {
+			c.s.backend.failed(ctx)
+		}
+		return nil, err
+	}
+	err = tx.Commit()
+	if err == nil && c.s.fault != nil {
+		err = c.s.fault(faultCommitted)
+	}
+	if err != nil {
+		c.doubt = true
+		c.s.backend.failed(ctx)
+		return nil, err
+	}
+	c.s.hooks.Store(t.hooks)
+	c.report(t.fresh)
+	return results, nil
+}
+
+// context returns the context of one transaction. On SQLite it cannot end:
+// nothing there waits for a network, and a context that can end costs the driver
+// a goroutine for each statement.
+func (c *committer) context() (context.Context, context.CancelFunc) {
+	if c.s.dialect == dialectSQLite {
+		return context.Background(), func() {}
+	}
+	return context.WithTimeout(context.Background(), commitTimeout)
+}
+
+func (c *committer) askFault(b batch) error {
+	if c.s.fault == nil {
+		return nil
+	}
+	asked := map[string]bool{}
+	ask := func(op string) error {
+		if asked[op] {
+			return nil
+		}
+		asked[op] = true
+		return c.s.fault(op)
+	}
+	for _, r := range b.requests {
+		if err := ask(r.op.name()); err != nil {
+			return err
+		}
+	}
+	if len(b.settles) > 0 {
+		return ask("settle")
+	}
+	return nil
+}
+
+// apply makes b's writes. Appends that follow each other are written together.
+func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
+	if err := t.settle(ctx, b.settles); err != nil {
+		return nil, err
+	}
+	results := make([]error, len(b.requests))
+	var events []pombo.Event
+	for i, r := range b.requests {
+		if a, ok := r.op.(appendOp); ok {
+			events = append(events, a...)
+			continue
+		}
+		if err := t.append(ctx, events); err != nil {
+			return nil, err
+		}
+		events = events[:0]
+		err := r.op.apply(ctx, t)
+		if err != nil && !refusal(err) {
+			return nil, err
+		}
+		results[i] = err
+	}
+	return results, t.append(ctx, events)
+}
+
+// report tells OnAppend of committed deliveries, in the order of their ids.
+func (c *committer) report(fresh []pombo.Delivery) {
+	if len(fresh) == 0 {
+		return
+	}
+	c.lastID = max(c.lastID, fresh[len(fresh)-1].ID)
+	if c.s.onAppend != nil {
+		c.s.onAppend(fresh)
+	}
+}
+
+// resolve tries to end a doubt while no one writes.
+func (c *committer) resolve() {
+	ctx, cancel := c.context()
+	defer cancel()
+	if err := c.reconcile(ctx); err != nil {
+		c.failed(err)
+		return
+	}
+	c.recovered(false)
+}
+
+// reconcile finds out what became of a transaction whose commit failed: the
+// webhooks are read again, and deliveries that were committed after all are
+// reported. Without this they would wait for the next start, since a caller who
+// repeats an append creates no second delivery.
+func (c *committer) reconcile(ctx context.Context) error {
+	tx, err := c.s.backend.begin(ctx)
+	if err != nil {
+		return err
+	}
+	hooks, err := c.s.loadRegistry(ctx, tx)
+	var missed []pombo.Delivery
+	if err == nil {
+		missed, err = c.s.pendingAfter(ctx, tx, c.lastID)
+	}
+	if rollbackErr := tx.Rollback(); err == nil && rollbackErr != nil {
+		err = rollbackErr
+	}
+	if err != nil {
+		c.s.backend.failed(ctx)
+		return err
+	}
+	c.doubt = false
+	c.s.hooks.Store(hooks)
+	c.report(missed)
+	return nil
+}

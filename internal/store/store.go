@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mau.fi/whatsmeow/store/sqlstore"
+
+	"pombo"
+)
+
+// Options says which database a Store is on, and who listens.
+type Options struct {
+	// URI is "sqlite:" and a file's path, or a postgresql:// (postgres://) URL.
+	// Of the latter, Prisma's parameter "schema" names the schema (by default
+	// "pombo"), "connection_limit" bounds the number of connections, and Prisma's
+	// other parameters are ignored.
+	URI string
+	// Global is the webhook that gets the events of every instance; nil for none.
+	// The one of an earlier start is replaced or switched off.
+	Global *pombo.Webhook
+	// Logger gets what the operator should know; nil for silence. No secret is
+	// ever logged.
+	Logger *slog.Logger
+	// OnAppend is called after each commit that made deliveries, with all of
+	// them, complete, in the order of their IDs. IDs also ascend from call to
+	// call. The calls come from one goroutine, which makes all writes: OnAppend
+	// must not block and must not write. It must not change the events' Data.
+	OnAppend func([]pombo.Delivery)
+	// LockWait is how long Open waits for another process to let go of the
+	// database; 0 means 5 s, long enough for a restart in which the old process is
+	// still stopping.
+	LockWait time.Duration
+	// Fault is for tests: it is asked before each transaction, once for every
+	// kind of operation in it ("append", "settle", "put webhook", "create
+	// instance", "update instance", "delete instance", "put sent message",
+	// "housekeeping"), and with "read" before a read. An error stands for a
+	// database that fails. After a commit it is asked with "committed": an error
+	// there stands for an answer that was lost.
+	Fault func(op string) error
+}
+
+// Store is the database. Its methods can be called from any goroutine.
+type Store struct {
+	log      *slog.Logger
+	onAppend func([]pombo.Delivery)
+	fault    func(op string) error
+
+	dialect dialect
+	backend backend
+	read    *sql.DB // for reads of our own
+	devices *sqlstore.Container
+
+	uid       string // of this database, for MessageID
+	hasGlobal bool
+	hooks     atomic.Pointer[registry]
+
+	insertEvent, insertDelivery, settle, insertAttempt bulk
+	insertSent, pending, pendingInLane                 statement
+
+	queue    *queue
+	stopped  chan struct{} // closed when Close begins
+	drained  chan struct{} // closed when the committer has ended
+	drainErr error         // set before drained is closed
+	house    sync.WaitGroup
+	endHouse context.CancelFunc
+	closing  sync.Once
+	closeErr error
+
+	errMu sync.Mutex
+	err   error // why the last transaction failed; nil while all is well
+}
+
+// Open opens the database, creates or upgrades its tables (and whatsmeow's), and
+// starts the committer. Only one process can have a database open. An error
+// says what to do, and never holds the URI's password.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{
+		log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, hasGlobal: o.Global != nil,
+		queue: newQueue(), stopped: make(chan struct{}), drained: make(chan struct{}),
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 5 * time.Second
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var writes *sql.DB
+	var err error
+	scheme, _, _ := strings.Cut(o.URI, ":")
+	switch scheme {
+	case "sqlite":
+		writes, err = s.openSQLite(ctx, strings.TrimPrefix(o.URI, "sqlite:"), o.LockWait)
+	case "postgresql", "postgres":
+		writes, err = s.openPostgres(ctx, o.URI, o.LockWait)
+	case "mysql", "mongodb", "mongodb+srv":
+		return nil, pombo.Errorf(pombo.Invalid, "the database %s:// is not supported: use postgresql://, or leave DATABASE_CONNECTION_URI out to have an embedded SQLite database", scheme)
+	default:
+		return nil, pombo.Errorf(pombo.Invalid, "the database's URI must begin with sqlite: or postgresql://")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, writes, o.Global); err != nil {
+		return nil, errors.Join(err, s.backend.close())
+	}
+	return s, nil
+}
+
+// start loads what is kept in memory and sets the goroutines going.
+func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook) error {
+	if err := s.prepareAll(ctx, writes); err != nil {
+		return err
+	}
+	hooks, err := s.loadRegistry(ctx, s.read)
+	if err != nil {
+		return fmt.Errorf("reading webhooks: %w", err)
+	}
+	s.hooks.Store(hooks)
+	c := &committer{s: s}
+	if err := s.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM pombo_delivery`).Scan(&c.lastID); err != nil {
+		return fmt.Errorf("reading the newest delivery: %w", err)
+	}
+	go c.run()
+	op := globalOp{hook: global}
+	if err := s.submit(ctx, op.name(), op); err != nil {
+		s.queue.close()
+		close(s.stopped)
+		<-s.drained
+		return fmt.Errorf("storing the global webhook: %w", err)
+	}
+	house, end := context.WithCancel(context.Background())
+	s.endHouse = end
+	s.house.Go(func() { s.keepHouse(house) })
+	return nil
+}
+
+func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
+	plain := func(n int) []string { return make([]string, n) }
+	for _, b := range []struct {
+		into       *bulk
+		head, tail string
+		casts      []string
+	}{
+		{&s.insertEvent, insertEventHead, insertEventTail, plain(eventColumns)},
+		{&s.insertDelivery, insertDeliveryHead, insertDeliveryTail, plain(deliveryColumns)},
+		{&s.settle, settleHead, settleTail, settleCasts},
+		{&s.insertAttempt, insertAttemptHead, insertAttemptTail, plain(attemptColumns)},
+	} {
+		var err error
+		if *b.into, err = prepareBulk(ctx, s.dialect, writes, b.head, b.casts, b.tail); err != nil {
+			return err
+		}
+	}
+	for _, q := range []struct {
+		into  *statement
+		db    *sql.DB
+		query string
+	}{
+		{&s.insertSent, writes, insertSentQuery},
+		{&s.pending, s.read, pendingQuery},
+		{&s.pendingInLane, s.read, laneQuery},
+	} {
+		var err error
+		if *q.into, err = prepare(ctx, s.dialect, q.db, q.query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Devices returns whatsmeow's own tables, on the same database. Its writes share
+// SQLite's one writing connection with the committer. The container must not be
+// closed, and not be used after Close.
+func (s *Store) Devices() *sqlstore.Container { return s.devices }
+
+// Close commits what waits, ends the Store's goroutines and closes the database.
+// Calls that come after it are answered with ErrUnavailable. The error says if
+// results of deliveries could not be committed; these deliveries will be
+// repeated.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.endHouse()
+		s.house.Wait()
+		close(s.stopped)
+		s.queue.close()
+		<-s.drained
+		s.closeErr = errors.Join(s.drainErr, s.backend.close())
+	})
+	return s.closeErr
+}
+
+func (s *Store) askFault(op string) error {
+	if s.fault == nil {
+		return nil
+	}
+	return s.fault(op)
+}
+
+func (s *Store) setError(err error) {
+	s.errMu.Lock()
+	s.err = err
+	s.errMu.Unlock()
+}
+
+func (s *Store) lastError() error {
+	s.errMu.Lock()
+	defer s.errMu.Unlock()
+	if s.err == nil {
+		return errClosed
+	}
+	return s.err
+}
+
+// waitFor calls try until it succeeds, fails, or wait has passed (then ok is
+// false).
+func waitFor(ctx context.Context, wait time.Duration, try func() (ok bool, err error)) (ok bool, err error) {
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := try(); ok || err != nil {
+			return ok, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-deadline.C:
+			return false, nil
+		case <-tick.C:
+		}
+	}
+}
