@@ -109,7 +109,8 @@ func (s *server) canonical(r *http.Request) (*http.Request, bool) {
 		if i < fixed {
 			segments[i] = strings.ToLower(segments[i])
 		}
-		if plain, err := url.PathUnescape(segments[i]); err != nil || plain == "." || plain == ".." {
+		plain, err := url.PathUnescape(segments[i])
+		if err != nil || plain == "." || plain == ".." || i < fixed && strings.Contains(plain, "/") {
 			return nil, false
 		}
 	}
