@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pombo"
+	"pombo/internal/evolution"
 )
 
 // SetWebhook changes the webhook of the instance called name, or makes it. It
@@ -27,9 +28,8 @@ func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookCh
 		old = pombo.Webhook{Instance: id}
 	}
 	w := c.Apply(old)
-	if w.Enabled && w.URL == "" {
-		return pombo.Webhook{}, pombo.Errorf(pombo.Invalid,
-			"url is required while enabled is true: give the address that events are posted to, or \"enabled\": false")
+	if err := evolution.ValidateWebhook(w); err != nil {
+		return pombo.Webhook{}, err
 	}
 	w.UpdatedAt = now()
 	if !ok {

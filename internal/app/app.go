@@ -1,0 +1,271 @@
+// Package app joins the rooms into a running gateway: it is the one place where
+// store, dispatch, whatsapp, instance, httpapi and sandbox meet. It holds no
+// behaviour of its own beyond the order in which they start and stop.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"pombo"
+	"pombo/internal/config"
+	"pombo/internal/dispatch"
+	"pombo/internal/httpapi"
+	"pombo/internal/instance"
+	"pombo/internal/sandbox"
+	"pombo/internal/store"
+	"pombo/internal/whatsapp"
+)
+
+// Options say what to run.
+type Options struct {
+	Config config.Config
+	Logger *slog.Logger // nil: nothing is logged
+	// Notices is where the operator is told what a log line should not carry: the
+	// API key that was made at the first start. nil: nowhere.
+	Notices io.Writer
+	// Faults are switched in by tests.
+	Faults Faults
+}
+
+// App is a running gateway.
+type App struct {
+	o       Options
+	log     *slog.Logger
+	key     config.Secret
+	network *network
+	store   *store.Store
+	manager *instance.Manager
+	deliver *dispatch.Dispatcher
+	phones  *whatsapp.Network
+
+	listener net.Listener
+	server   *http.Server
+	failed   chan error
+
+	// stop ends what runs in the background; running waits for it.
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// Start runs a gateway. It answers requests when Start returns; instances
+// connect in the background. Close stops it. What was started is stopped again
+// if Start fails.
+func Start(ctx context.Context, o Options) (_ *App, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &App{o: o, log: o.Logger, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			_ = a.Close(context.WithoutCancel(ctx)) // the first error is the one that matters
+		}
+	}()
+	if err := a.prepare(); err != nil {
+		return nil, err
+	}
+	if err := a.join(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	a.serve()
+	a.announce()
+	return a, nil
+}
+
+// prepare makes the data folder and the API key, and takes the port.
+func (a *App) prepare() error {
+	cfg := a.o.Config
+	if err := os.MkdirAll(cfg.Server.DataDir, 0o700); err != nil {
+		return fmt.Errorf("making the data folder (POMBO_DATA_DIR): %w", err)
+	}
+	key, made, err := config.EnsureAPIKey(cfg.Server.DataDir, cfg.Auth.APIKey)
+	if err != nil {
+		return err
+	}
+	a.key = key
+	if made && a.o.Notices != nil {
+		fmt.Fprintf(a.o.Notices, "No AUTHENTICATION_API_KEY is set, so one was made (kept in the data folder):\n\n  apikey: %s\n\n", key.Reveal())
+	}
+	a.listener, err = net.Listen("tcp", cfg.Server.Addr())
+	if err != nil {
+		return fmt.Errorf("listening on %s (SERVER_HOST, SERVER_PORT): %w", cfg.Server.Addr(), err)
+	}
+	return nil
+}
+
+// join chooses the WhatsApp that sessions connect to.
+func (a *App) join(ctx context.Context) (err error) {
+	cfg := a.o.Config
+	switch {
+	case cfg.Sandbox.Enabled:
+		a.network, err = startSandbox(sandbox.Options{
+			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode,
+		})
+	case cfg.Sandbox.URL != "":
+		a.network, err = joinSandbox(ctx, cfg.Sandbox.URL)
+	default:
+		a.network = &network{}
+	}
+	return err
+}
+
+// shownCode returns the QR code that an instance shows, for the sandbox's phones.
+func (a *App) shownCode(_ context.Context, name string) (string, error) {
+	v, err := a.manager.Get(name)
+	return v.QR.Code, err
+}
+
+// open opens the store and joins the rooms around it.
+func (a *App) open(ctx context.Context) (err error) {
+	cfg := a.o.Config
+	global := cfg.GlobalWebhook()
+	a.store, err = store.Open(ctx, store.Options{
+		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
+		OnAppend: func(ds []pombo.Delivery) { a.deliver.Notify(ds) },
+		Fault:    a.o.Faults.Store,
+	})
+	if err != nil {
+		return err
+	}
+	a.deliver = dispatch.New(dispatch.Options{
+		Store: a.store, Encode: a.encoder(), Policy: policy(cfg),
+		Logger: a.log.With("part", "dispatch"),
+	})
+	if a.phones, err = a.openWhatsApp(); err != nil {
+		return err
+	}
+	a.manager = instance.New(instance.Options{
+		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
+		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
+		Logger:     a.log.With("part", "instance"),
+	})
+	hooks, err := a.store.Webhooks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range hooks {
+		a.deliver.SetWebhook(w)
+	}
+	if global != nil {
+		a.deliver.SetWebhook(*global)
+	}
+	return a.manager.Load(ctx)
+}
+
+// serve starts what runs until Close.
+func (a *App) serve() {
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	a.running.Go(func() {
+		if err := a.deliver.Run(ctx); err != nil && ctx.Err() == nil {
+			a.failed <- fmt.Errorf("delivering: %w", err)
+		}
+	})
+	a.running.Go(func() { a.phones.Run(ctx) })
+	a.running.Go(func() { a.manager.Restore(ctx) })
+
+	a.server = &http.Server{
+		Handler:           a.handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("serving HTTP: %w", err)
+		}
+	}()
+}
+
+func (a *App) handler() http.Handler {
+	cfg := a.o.Config
+	o := httpapi.Options{
+		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager,
+		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
+		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
+		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
+		CORS:   httpapi.CORS{Origins: cfg.CORS.Origins, Methods: cfg.CORS.Methods, Credentials: cfg.CORS.Credentials},
+		Logger: a.log.With("part", "http"),
+	}
+	if a.network.sandbox != nil {
+		o.Sandbox = a.network.sandbox.Control()
+	}
+	return httpapi.New(o)
+}
+
+// announce logs what an operator should know, once.
+func (a *App) announce() {
+	cfg := a.o.Config
+	a.log.Info("Pombo is ready", "version", pombo.Version, "url", a.URL(), "instances", len(a.manager.List()))
+	if cfg.Sandbox.Enabled || cfg.Sandbox.URL != "" {
+		a.log.Warn("THIS IS NOT WHATSAPP: instances connect to a simulated network, and no message reaches anybody", "sandbox", a.network.addr)
+	}
+	for _, w := range cfg.Warnings() {
+		a.log.Warn(w)
+	}
+	if ignored := cfg.Ignored(); len(ignored) > 0 {
+		a.log.Warn("these variables of the Evolution API have no effect here", "variables", ignored)
+	}
+}
+
+// URL returns the server's address for a client on this machine.
+func (a *App) URL() string {
+	s := a.o.Config.Server
+	if t, ok := a.listener.Addr().(*net.TCPAddr); ok {
+		s.Port = t.Port
+	}
+	return s.LocalURL()
+}
+
+// APIKey returns the global key.
+func (a *App) APIKey() string { return a.key.Reveal() }
+
+// Sandbox returns the simulated network that runs in this process, or nil.
+func (a *App) Sandbox() *sandbox.Server { return a.network.sandbox }
+
+// Failed gives an error when the gateway cannot go on.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Close stops the gateway in the order in which work flows: no new requests, no
+// new events, no new deliveries; then the store. What is in flight may finish
+// until ctx ends.
+func (a *App) Close(ctx context.Context) error {
+	var errs []error
+	note := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	switch {
+	case a.server != nil:
+		if err := a.server.Shutdown(ctx); err != nil {
+			note("stopping HTTP", errors.Join(err, a.server.Close()))
+		}
+	case a.listener != nil:
+		note("releasing the port", a.listener.Close())
+	}
+	if a.manager != nil {
+		note("closing sessions", a.manager.Close(ctx))
+	}
+	if a.stop != nil {
+		a.stop()
+		a.running.Wait()
+	}
+	if a.store != nil {
+		note("closing the store", a.store.Close())
+	}
+	note("closing the sandbox", a.network.close())
+	return errors.Join(errs...)
+}

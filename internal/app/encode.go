@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"pombo"
+	"pombo/internal/config"
+	"pombo/internal/dispatch"
+	"pombo/internal/evolution"
+)
+
+// identity is what an instance's events say about it. Neither part changes in
+// an instance's life.
+type identity struct{ name, token string }
+
+// encoder makes the request of a delivery: the Evolution API's envelope around
+// the frozen event, and the webhook's headers.
+func (a *App) encoder() dispatch.Encoder {
+	var known sync.Map // pombo.InstanceID → identity
+	expose, serverURL := a.o.Config.Auth.ExposeInFetch, string(a.o.Config.Server.URL)
+	return func(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+		id, err := a.identity(&known, d.Event.Instance)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		url, err := evolution.EventURL(w.URL, w.ByEvents, d.Event.Name)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		header, err := evolution.AttemptHeader(w, d.MessageID, time.Now())
+		if err != nil {
+			return "", nil, nil, err
+		}
+		in := evolution.EnvelopeInput{
+			Event: d.Event.Name, Instance: id.name, Data: d.Event.Data, Destination: w.URL,
+			Time: d.Event.Time, Sender: d.Event.Sender, ServerURL: serverURL,
+		}
+		if expose {
+			in.APIKey = id.token
+		}
+		return url, evolution.Envelope(in), header, nil
+	}
+}
+
+// identity looks an instance up, once: also one that is deleted, since the
+// events of its deletion are still to be delivered.
+func (a *App) identity(known *sync.Map, id pombo.InstanceID) (identity, error) {
+	if v, ok := known.Load(id); ok {
+		return v.(identity), nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var v identity
+	var ok bool
+	var err error
+	v.name, v.token, ok, err = a.store.Identity(ctx, id)
+	if err != nil {
+		return identity{}, fmt.Errorf("looking up the instance of an event: %w", err)
+	}
+	if !ok {
+		return identity{}, fmt.Errorf("looking up the instance of an event: %s is not stored", id)
+	}
+	known.Store(id, v)
+	return v, nil
+}
+
+// policy is the configured retry policy in dispatch's words.
+func policy(cfg config.Config) dispatch.Policy {
+	r, p := cfg.RetryPolicy(), dispatch.DefaultPolicy()
+	p.Timeout, p.Horizon = r.Timeout, r.Horizon
+	p.InitialDelay, p.MaxDelay, p.Exponential, p.Jitter = r.InitialDelay, r.MaxDelay, r.Exponential, r.Jitter
+	p.MaxAttempts, p.NonRetryable, p.Strict = r.MaxAttempts, r.NonRetryable, cfg.Retry.Strict
+	return p
+}

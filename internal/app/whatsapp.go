@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"go.mau.fi/whatsmeow/store"
+
+	"pombo"
+	"pombo/internal/config"
+	"pombo/internal/whatsapp"
+)
+
+// Faults let tests break what must not lose an event. The zero value breaks
+// nothing.
+type Faults struct {
+	// Store is asked before each of our transactions ("append", "settle", …).
+	Store func(op string) error
+	// Stores is put around what whatsmeow keeps.
+	Stores func(store.AllStores) store.AllStores
+	// OnEvent is called with each event of whatsmeow before it is translated, and
+	// may panic.
+	OnEvent func(evt any)
+}
+
+// openWhatsApp makes the way to WhatsApp, or to the sandbox.
+func (a *App) openWhatsApp() (*whatsapp.Network, error) {
+	cfg := a.o.Config.WhatsApp
+	return whatsapp.New(whatsapp.Options{
+		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, Registry: registry{a},
+		Logger:    a.log.With("part", "whatsapp"),
+		Transport: a.network.transport, RootKey: a.network.rootKey,
+		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
+		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
+		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
+	})
+}
+
+func pinned(v config.WebVersion) string {
+	if v == (config.WebVersion{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[2])
+}
+
+// registry passes on what sessions report. It exists because manager and
+// network need each other: sessions are made by the one for the other.
+type registry struct{ a *App }
+
+func (r registry) Paired(ctx context.Context, id pombo.InstanceID, jid, lid string) error {
+	return r.a.manager.Paired(ctx, id, jid, lid)
+}
+
+func (r registry) Profile(ctx context.Context, id pombo.InstanceID, name, pictureURL string) error {
+	return r.a.manager.Profile(ctx, id, name, pictureURL)
+}
+
+func (r registry) LoggedOut(ctx context.Context, id pombo.InstanceID, d pombo.Disconnection) error {
+	return r.a.manager.LoggedOut(ctx, id, d)
+}
