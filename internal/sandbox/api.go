@@ -274,8 +274,9 @@ type DeviceState struct {
 	JID      string    `json:"jid"`
 	Device   int       `json:"device"`
 	Online   bool      `json:"online"`
-	Pending  int       `json:"pending"` // stanzas that it has not confirmed
-	PreKeys  int       `json:"preKeys"` // one-time keys left
+	Pending  int       `json:"pending"`  // stanzas that it has not confirmed
+	InFlight int       `json:"inFlight"` // how many of them were sent on its connection
+	PreKeys  int       `json:"preKeys"`  // one-time keys left
 	PairedAt time.Time `json:"pairedAt"`
 }
 
@@ -298,7 +299,7 @@ func (s *Server) State(context.Context) (State, error) {
 		a := AccountState{Number: number, LID: u.lidJID(0).String(), Name: u.name}
 		for _, d := range u.companions() {
 			a.Devices = append(a.Devices, DeviceState{
-				JID: u.pn(d.id).String(), Device: int(d.id), Online: d.conn != nil, Pending: len(d.queue),
+				JID: u.pn(d.id).String(), Device: int(d.id), Online: d.conn != nil, Pending: len(d.queue), InFlight: d.sent,
 				PreKeys: len(d.preKeys), PairedAt: d.pairedAt.UTC(),
 			})
 		}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/coder/websocket"
 	waBinary "go.mau.fi/whatsmeow/binary"
-	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/socket"
 )
 
@@ -48,6 +47,7 @@ type conn struct {
 	device  *device  // after login
 	pairing *pairing // before
 	active  bool     // queued stanzas may be sent
+	ended   bool     // the server said its last word: what the client still says is ignored
 	offered uint64   // stanzas up to this sequence number are announced as offline
 	offline int      // how many of them there were; -1 once the end was announced
 }
@@ -111,13 +111,7 @@ func (c *conn) handshake() error {
 	}
 	var err error
 	c.noise, err = c.s.identity.respond(socket.WAConnHeader, read, write)
-	if err != nil {
-		return err
-	}
-	if c.noise.payload.GetUserAgent().GetPlatform() != waWa6.ClientPayload_UserAgent_WEB {
-		c.s.log.Debug("A client says it is not a web client", "platform", c.noise.payload.GetUserAgent().GetPlatform())
-	}
-	return nil
+	return err
 }
 
 // readFrame returns the next frame: 3 bytes of length, big endian, and that many bytes.
@@ -200,6 +194,9 @@ func (c *conn) receive(plain []byte) (err error) {
 
 // handle sends a stanza to whoever answers it.
 func (c *conn) handle(n *node) {
+	if c.isOver() {
+		return
+	}
 	if c.device == nil && n.Tag != "iq" && n.Tag != "ack" {
 		c.s.violation(c, ViolationMalformed, fmt.Sprintf("<%s> before login", n.Tag))
 		return
@@ -225,6 +222,12 @@ func (c *conn) handle(n *node) {
 	}
 }
 
+func (c *conn) isOver() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.ended
+}
+
 // send queues a stanza for the client. It never blocks and may be called with s.mu held.
 func (c *conn) send(n node) {
 	data, err := waBinary.Marshal(n)
@@ -246,8 +249,9 @@ func (c *conn) sendBytes(data []byte, notBefore time.Time) {
 	}
 }
 
-// closeSoon ends the connection after the client had time to read what was sent last.
+// closeSoon ends the connection after the client had time to read what was sent last. Called with s.mu held.
 func (c *conn) closeSoon() {
+	c.active, c.ended = false, true
 	c.s.running.Go(func() {
 		select {
 		case <-time.After(closingGrace):

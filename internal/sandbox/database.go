@@ -36,7 +36,7 @@ func openDatabase(dir string) (*database, error) {
 	}
 	path := filepath.Join(dir, "sandbox.db")
 	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	db, err := sql.Open("sqlite", "file:"+escaped+"?_txlock=immediate&_pragma=busy_timeout(2000)"+
+	db, err := sql.Open("sqlite", "file:"+escaped+"?_txlock=immediate&_pragma=busy_timeout(1000)"+
 		"&_pragma=locking_mode(EXCLUSIVE)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)

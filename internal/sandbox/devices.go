@@ -134,9 +134,6 @@ func (d *device) reusesKey(from *device, enc node) string {
 		return "" // the receiver will find out
 	}
 	use := keyUse{message.SenderRatchetKey().PublicKey(), message.Counter()}
-	if d.uses == nil {
-		d.uses = map[string]map[keyUse][32]byte{}
-	}
 	known := d.uses[from.address()]
 	if known == nil || len(known) >= maxKeyUses {
 		known = map[keyUse][32]byte{}

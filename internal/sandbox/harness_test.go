@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.mau.fi/libsignal/logger"
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/store/sqlstore"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 		runChild(dir)
 		return
 	}
+	logger.Setup(&quiet) // libsignal makes its logger on first use, without a lock
 	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
 	if err != nil {
 		panic(err)
@@ -43,6 +45,17 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
 }
 
+// noLog is a logger for libsignal, which prints to the standard output otherwise.
+type noLog struct{}
+
+func (noLog) Debug(string, string)   {}
+func (noLog) Info(string, string)    {}
+func (noLog) Warning(string, string) {}
+func (noLog) Error(string, string)   {}
+func (noLog) Configure(string)       {}
+
+var quiet logger.Loggable = noLog{}
+
 // network is a sandbox listening on loopback.
 type network struct {
 	*sandbox.Server
@@ -50,7 +63,7 @@ type network struct {
 	http *httptest.Server
 }
 
-func startNetwork(t *testing.T, o sandbox.Options) *network {
+func startNetwork(t testing.TB, o sandbox.Options) *network {
 	t.Helper()
 	o.RootKeySeed = rootSeed
 	s, err := sandbox.New(o)
@@ -74,7 +87,7 @@ func (n *network) stop() {
 // client is a real whatsmeow client on a session store of its own.
 type client struct {
 	*whatsmeow.Client
-	t      *testing.T
+	t      testing.TB
 	events chan any
 	path   string
 	db     *sqlstore.Container
@@ -84,7 +97,7 @@ type client struct {
 	fail func(evt any) bool // true: the handler reports failure
 }
 
-func newClient(t *testing.T, n *network) *client {
+func newClient(t testing.TB, n *network) *client {
 	t.Helper()
 	c := &client{t: t, events: make(chan any, 100_000), path: filepath.Join(t.TempDir(), "session.db")}
 	c.open(n)
@@ -96,7 +109,7 @@ func newClient(t *testing.T, n *network) *client {
 func (c *client) open(n *network) {
 	c.t.Helper()
 	ctx := context.Background()
-	dsn := "file:" + c.path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"
+	dsn := "file:" + c.path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(OFF)"
 	var logger waLog.Logger = waLog.Noop
 	if os.Getenv("SANDBOX_DEBUG") != "" {
 		logger = waLog.Stdout("Client", "DEBUG", false)

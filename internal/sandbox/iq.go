@@ -84,7 +84,7 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 	case namespace == "privacy", namespace == "disappearing_mode":
 		c.send(result(n))
 	case namespace == "blocklist":
-		c.send(result(n, node{Tag: "list", Attrs: attrs{"dhash": "2:" + "sandbox"}}))
+		c.send(result(n, node{Tag: "list", Attrs: attrs{"dhash": "2:sandbox"}}))
 	case namespace == "status" && get && child.Tag == "privacy":
 		c.send(result(n, node{Tag: "privacy", Content: []node{{Tag: "list", Attrs: attrs{"type": "contacts", "default": "true"}}}}))
 	case namespace == "status":

@@ -53,7 +53,7 @@ func (s *Server) loginFailure(c *conn, payload *waWa6.ClientPayload) int {
 	return 0
 }
 
-// fail ends a login. The reasons are those of whatsmeow's types/events, ConnectFailureReason.
+// fail ends a login, with s.mu held. The reasons are those of whatsmeow's types/events, ConnectFailureReason.
 func (c *conn) fail(code int) {
 	a := attrs{"reason": code, "location": "sandbox"}
 	if code == 402 {
@@ -73,13 +73,12 @@ func (c *conn) removed() {
 	c.streamError(attrs{"code": "401"}, node{Tag: "conflict", Attrs: attrs{"type": "device_removed"}})
 }
 
-// streamError says why the server ends the connection, and ends it.
+// streamError says why the server ends the connection, and ends it. Called with s.mu held.
 func (c *conn) streamError(a attrs, children ...node) {
 	n := node{Tag: "stream:error", Attrs: a}
 	if len(children) > 0 {
 		n.Content = children
 	}
-	c.active = false
 	c.send(n)
 	c.closeSoon()
 }

@@ -44,7 +44,6 @@ type deviceKeys struct {
 	registrationID uint32
 	identity       [32]byte
 	signedPreKey   publicKey
-	platform       string
 }
 
 // scan is a phone that links a client.
@@ -86,7 +85,7 @@ func (c *conn) startPairing(data *waWa6.ClientPayload_DevicePairingRegistrationD
 	var err error
 	if p.keys, err = registration(data); err != nil {
 		c.s.violation(c, ViolationBadSignature, err.Error())
-		c.fail(400)
+		c.s.update(func(*batch) { c.fail(400) })
 		return
 	}
 	refNodes := make([]node, qrRefs)
@@ -316,11 +315,9 @@ func (p *pairing) checkSignature(raw []byte) error {
 // register keeps the new companion and sends the client to log in with it.
 func (p *pairing) register(t *batch) {
 	c, s, u := p.c, p.c.s, p.scan.user
-	d := &device{
-		user: u, id: p.scan.deviceID, noiseKey: c.noise.clientKey, identity: p.keys.identity,
-		registrationID: p.keys.registrationID, signedPreKey: p.keys.signedPreKey, spent: map[uint32]bool{},
-		keyIndex: p.scan.keyIndex, platform: p.keys.platform, pairedAt: now(),
-	}
+	d := newDevice(u, p.scan.deviceID)
+	d.noiseKey, d.identity, d.registrationID = c.noise.clientKey, p.keys.identity, p.keys.registrationID
+	d.signedPreKey, d.keyIndex, d.pairedAt = p.keys.signedPreKey, p.scan.keyIndex, now()
 	u.devices[d.id] = d
 	t.put(tableUsers, u.number, u.encode)
 	t.put(tableDevices, d.address(), d.encode)

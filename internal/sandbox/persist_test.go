@@ -127,7 +127,7 @@ func TestSurvivesKill(t *testing.T) {
 		for i := range cap(results) {
 			go func() {
 				var result sandbox.SendResult
-				body := fmt.Sprintf(`{"from":"551190000010%d","to":%q,"text":"m","count":100}`, i%3, bot)
+				body := fmt.Sprintf(`{"from":"551190000010%d","to":%q,"text":"m","count":50}`, i%3, bot)
 				if call(t, "POST", url+"/messages", body, &result) != http.StatusCreated {
 					result = sandbox.SendResult{}
 				}
@@ -136,7 +136,7 @@ func TestSurvivesKill(t *testing.T) {
 		}
 		// a part is on its way: the kill comes between writing, sending and confirming
 		before := got.total()
-		eventually(t, "some messages came", func() bool { return got.total() > before+50*round })
+		eventually(t, "some messages came", func() bool { return got.total() > before+20*round })
 		server.kill()
 		for range cap(results) {
 			for _, id := range (<-results).IDs {
@@ -149,7 +149,9 @@ func TestSurvivesKill(t *testing.T) {
 	eventually(t, "all messages came", func() bool { return got.missing(sent) == 0 })
 	got.mustBeOnce(t)
 	resp := c.sendText(pn("5511900000100"), "I'm still here")
-	wait(c, func(r *events.Receipt) bool { return r.MessageIDs[0] == resp.ID && r.Type == types.ReceiptTypeDelivered })
+	wait(c, func(r *events.Receipt) bool {
+		return r.MessageIDs[0] == resp.ID && r.Type == types.ReceiptTypeDelivered
+	})
 	server.kill()
 	server.start()
 	var received []sandbox.Message
@@ -232,6 +234,7 @@ func TestReopen(t *testing.T) {
 	}
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "one"})
 	wait[*events.Message](c, nil)
+	eventually(t, "one is confirmed", func() bool { return len(n.confirmed(t, bot)) == 1 })
 	c.close()
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "two", PushName: "Ana"})
 	n.stop()

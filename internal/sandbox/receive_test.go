@@ -93,6 +93,16 @@ func TestWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	device := func() sandbox.DeviceState {
+		state, err := n.State(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Accounts[0].Devices[0]
+	}
+	if d := device(); d.InFlight != 256 || d.Pending != 1000 {
+		t.Errorf("in flight %d of %d", d.InFlight, d.Pending)
+	}
 	close(release)
 	for i, id := range result.IDs {
 		evt := wait[*events.Message](c, nil)
@@ -158,6 +168,29 @@ func TestPresence(t *testing.T) {
 	}
 	if evt := wait[*events.Presence](c, nil); !evt.Unavailable || evt.From != pn(contact) {
 		t.Errorf("got %+v", evt)
+	}
+	n.mustObey(t)
+}
+
+// TestManyContacts: each contact's first message takes a one-time key; before they run out the client brings new ones.
+func TestManyContacts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes 810 sessions")
+	}
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	for i := range 810 {
+		n.send(t, sandbox.SendRequest{From: fmt.Sprint(551188000000 + i), To: bot, Text: "hi"})
+	}
+	eventually(t, "there are new keys", func() bool {
+		state, err := n.State(context.Background())
+		return err == nil && state.Accounts[0].Devices[0].PreKeys > 50
+	})
+	for i := range 810 {
+		if evt := wait[*events.Message](c, nil); evt.Info.Sender.User != fmt.Sprint(551188000000+i) {
+			t.Fatalf("message %d is from %s", i, evt.Info.Sender)
+		}
 	}
 	n.mustObey(t)
 }

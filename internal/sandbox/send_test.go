@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -125,6 +126,9 @@ func TestUsers(t *testing.T) {
 	}
 	if _, err = c.GetStatusPrivacy(context.Background()); err != nil {
 		t.Errorf("status privacy: %v", err)
+	}
+	if err = c.FetchAppState(context.Background(), appstate.WAPatchRegular, true, false); err != nil {
+		t.Errorf("app state: %v", err)
 	}
 	c.sendText(pn("5511900009999"), "to nobody")
 	n.mustObey(t)

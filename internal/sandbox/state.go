@@ -178,11 +178,11 @@ func (s *Server) readDevice(address string, value []byte) error {
 	if err != nil || u == nil || len(r.NoiseKey) != 32 || len(r.Identity) != 32 || len(r.SignedPreKey.Key) != 32 {
 		return fmt.Errorf("it is not a device of a known number")
 	}
-	u.devices[uint16(id)] = &device{
-		user: u, id: uint16(id), noiseKey: [32]byte(r.NoiseKey), identity: [32]byte(r.Identity), registrationID: r.RegistrationID,
-		signedPreKey: publicKey{r.SignedPreKey.ID, [32]byte(r.SignedPreKey.Key), r.SignedPreKey.Signature},
-		spent:        map[uint32]bool{}, keyIndex: r.KeyIndex, pairedAt: r.PairedAt,
-	}
+	d := newDevice(u, uint16(id))
+	d.noiseKey, d.identity, d.registrationID = [32]byte(r.NoiseKey), [32]byte(r.Identity), r.RegistrationID
+	d.signedPreKey = publicKey{r.SignedPreKey.ID, [32]byte(r.SignedPreKey.Key), r.SignedPreKey.Signature}
+	d.keyIndex, d.pairedAt = r.KeyIndex, r.PairedAt
+	u.devices[d.id] = d
 	return nil
 }
 

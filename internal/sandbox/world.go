@@ -70,6 +70,7 @@ type user struct {
 type device struct {
 	user           *user
 	id             uint16
+	addr           string // see address
 	noiseKey       [32]byte
 	identity       [32]byte
 	registrationID uint32
@@ -77,14 +78,13 @@ type device struct {
 	preKeys        []publicKey     // one-time keys that can be handed out, oldest first
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
-	platform       string
 	pairedAt       time.Time
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed
 	sent  int       // how many of them were sent on this connection
 
-	uses map[string]map[keyUse][32]byte // by the sending companion; lost with the process
+	uses map[string]map[keyUse][32]byte // message keys used, by the sending companion; lost with the process
 }
 
 // publicKey is the public part of a prekey.
@@ -212,4 +212,11 @@ func (u *user) newDeviceID() uint16 {
 }
 
 // address names a device in the phones' session stores and in the store's keys.
-func (d *device) address() string { return fmt.Sprintf("%s:%d", d.user.number, d.id) }
+func (d *device) address() string { return d.addr }
+
+func newDevice(u *user, id uint16) *device {
+	return &device{
+		user: u, id: id, addr: fmt.Sprintf("%s:%d", u.number, id),
+		spent: map[uint32]bool{}, uses: map[string]map[keyUse][32]byte{},
+	}
+}
