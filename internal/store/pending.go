@@ -23,9 +23,10 @@ const selectDelivery = `
 // the partial indexes fit.
 const selectPending = selectDelivery + `d.state = 'pending' AND `
 
+// The indexes are on id + 0; the schema says why.
 const (
-	pendingQuery = selectPending + `d.webhook_id = $1 AND d.id > $2 ORDER BY d.id LIMIT $3`
-	laneQuery    = selectPending + `d.webhook_id = $1 AND d.instance_id = $2 AND d.chat = $3 AND d.id > $4 ORDER BY d.id LIMIT $5`
+	pendingQuery = selectPending + `d.webhook_id = $1 AND d.id + 0 > $2 ORDER BY d.id + 0 LIMIT $3`
+	laneQuery    = selectPending + `d.webhook_id = $1 AND d.instance_id = $2 AND d.chat = $3 AND d.id + 0 > $4 ORDER BY d.id + 0 LIMIT $5`
 	afterQuery   = selectPending + `d.id > $1 ORDER BY d.id`
 )
 

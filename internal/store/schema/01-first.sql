@@ -105,9 +105,11 @@ CREATE TABLE pombo_delivery (
 );
 
 -- What is pending, oldest first, of a webhook and of a lane. Partial: what is
--- done costs nothing here.
-CREATE INDEX pombo_delivery_pending ON pombo_delivery (webhook_id, id) WHERE state = 'pending';
-CREATE INDEX pombo_delivery_lane ON pombo_delivery (webhook_id, instance_id, chat, id) WHERE state = 'pending';
+-- done costs nothing here. "id + 0" is there for PostgreSQL's planner: with plain
+-- "id" it would rather walk along the primary key, past any number of rows that
+-- are done, as long as its statistics say that most are pending.
+CREATE INDEX pombo_delivery_pending ON pombo_delivery (webhook_id, (id + 0)) WHERE state = 'pending';
+CREATE INDEX pombo_delivery_lane ON pombo_delivery (webhook_id, instance_id, chat, (id + 0)) WHERE state = 'pending';
 
 -- Attempts: one row for each POST.
 CREATE TABLE pombo_attempt (

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"pombo"
+)
+
+// What tests of this folder see beyond the package's surface.
+
+const (
+	WALLimit    = walLimit
+	SettleDelay = settleDelay
+	SentAge     = sentAge
+)
+
+var (
+	PendingQuery, LaneQuery = pendingQuery, laneQuery
+	ParsePostgresURL        = parsePostgresURL
+)
+
+func (u postgresURL) Schema() string                   { return u.schema }
+func (u postgresURL) Conns() int                       { return u.conns }
+func (u postgresURL) Ignored() []string                { return u.ignored }
+func (u postgresURL) RuntimeParams() map[string]string { return u.config.RuntimeParams }
+func (u postgresURL) Host() string                     { return u.config.Host }
+func (u postgresURL) Password() string                 { return u.config.Password }
+
+// Reads is the pool for reads; on PostgreSQL it can also write.
+func (s *Store) Reads() *sql.DB { return s.read }
+
+// Writes is SQLite's one writing connection, or PostgreSQL's pool.
+func (s *Store) Writes() *sql.DB {
+	if b, ok := s.backend.(*lite); ok {
+		return b.writes
+	}
+	return s.read
+}
+
+// Form turns $1 into the dialect's placeholder.
+func (s *Store) Form(query string) string { return s.dialect.form(query) }
+
+// SettleQuery is the statement that settles rows attempts.
+func (s *Store) SettleQuery(rows int) string {
+	for i, n := range bulkSizes {
+		if n == rows {
+			return s.settle.sizes[i].text
+		}
+	}
+	return ""
+}
+
+// Do makes the committer run SQL as an operation of its own.
+func (s *Store) Do(ctx context.Context, query string, args ...any) error {
+	return s.submit(ctx, "do", sqlOp{query, args})
+}
+
+type sqlOp struct {
+	query string
+	args  []any
+}
+
+func (sqlOp) name() string                { return "do" }
+func (sqlOp) weight() (events, bytes int) { return 1, 0 }
+func (op sqlOp) apply(ctx context.Context, t *txn) error {
+	_, err := t.exec(ctx, op.query, op.args...)
+	return err
+}
+
+// Waiting is how many operations wait for the committer.
+func (s *Store) Waiting() int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.urgent)
+}
+
+// QueueSettle queues an attempt without the checks of Settle.
+func (s *Store) QueueSettle(a pombo.Attempt) {
+	s.queue.room <- struct{}{}
+	s.queue.addSettle(a)
+}
+
+func (s *Store) CleanSent(ctx context.Context, now time.Time, perInstance int) error {
+	return s.cleanSent(ctx, now, perInstance)
+}
+
+// Checkpoint runs the checkpointer's step for a log of the given size.
+func (s *Store) Checkpoint(ctx context.Context, size int64) error {
+	return s.backend.(*lite).wal.checkpoint(ctx, size)
+}
+
+// LoseWriter closes PostgreSQL's writing connection under the committer.
+func (s *Store) LoseWriter(ctx context.Context) error {
+	var pid int
+	if err := s.backend.(*pg).conn.QueryRowContext(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return err
+	}
+	_, err := s.read.ExecContext(ctx, `SELECT pg_terminate_backend($1)`, pid)
+	return err
+}
