@@ -149,6 +149,9 @@ func (sub *submission) take(t *batch, p part) {
 		return
 	}
 	d := u.devices[p.to.Device]
+	if d == nil && p.to.Device <= u.nextDevice {
+		return // it was unlinked a moment ago: the client will learn from the answer
+	}
 	if d == nil || d == sub.from {
 		sub.c.s.recordViolation(t, ViolationUnknownDevice, sub.sender(), fmt.Sprintf("message %s for %s", str(sub.stanza, "id"), p.to))
 		return

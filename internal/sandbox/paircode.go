@@ -86,10 +86,17 @@ func (s *Server) scanPairingCode(ctx context.Context, r ScanRequest) (ScanResult
 		return ScanResult{}, err
 	}
 	ephemeral := keys.NewKeyPair()
-	companion := crypt(code, wrapped[:32], wrapped[32:48], wrapped[48:])
-	salted := make([]byte, 48)
-	_, _ = rand.Read(salted)
-	ours := append(salted, crypt(code, salted[:32], salted[32:48], ephemeral.Pub[:])...)
+	companion, err := crypt(code, wrapped[:32], wrapped[32:48], wrapped[48:])
+	if err != nil {
+		return ScanResult{}, err
+	}
+	ours := make([]byte, 48, 80)
+	_, _ = rand.Read(ours)
+	sealed, err := crypt(code, ours[:32], ours[32:], ephemeral.Pub[:])
+	if err != nil {
+		return ScanResult{}, err
+	}
+	ours = append(ours, sealed...)
 	s.update(func(t *batch) {
 		if s.world.codes[r.Number] != p || p.scan != nil || p.code.typed != nil {
 			typed <- errorf(Conflict, "A phone is linking this client already, or the client has left")
@@ -198,16 +205,16 @@ func (p *pairing) advSecret(wrapped []byte) ([]byte, error) {
 }
 
 // crypt encrypts or decrypts a key with the typed code.
-func crypt(code string, salt, iv, data []byte) []byte {
+func crypt(code string, salt, iv, data []byte) ([]byte, error) {
 	key, err := pbkdf2.Key(sha256.New, code, salt, 2<<16, 32)
 	if err != nil {
-		panic(err) // the parameters are constant
+		return nil, fmt.Errorf("deriving the pairing code's key: %w", err)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		panic(err)
+		return nil, fmt.Errorf("making the pairing code's cipher: %w", err)
 	}
 	out := make([]byte, len(data))
 	cipher.NewCTR(block, iv).XORKeyStream(out, data)
-	return out
+	return out, nil
 }
