@@ -1,0 +1,122 @@
+package whatsapp
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// queueSize is how many nodes whatsmeow holds before it gives up their order
+	// (client.go, handlerQueueSize).
+	queueSize = 2048
+	// queueHigh is where reading from the socket slows down, so that the network
+	// holds back instead, and queueFull where the line starts over.
+	queueHigh = queueSize / 2
+	queueFull = queueSize * 7 / 8
+	// slowRead is how long one read waits for a full queue to shrink. It ends,
+	// since an answer that the node at work waits for may be behind the others.
+	slowRead = 200 * time.Millisecond
+	slowStep = 5 * time.Millisecond
+)
+
+var errShut = errors.New("the line is shut")
+
+// gate stands between whatsmeow and the socket. It gives a line three powers
+// that whatsmeow has not: to let no byte out after a moment of its choosing, to
+// know that the socket has ended whatever the reason, and to hold the network
+// back while the queue of nodes is long.
+type gate struct {
+	queued func() int // nodes that wait to be handled
+	full   func()     // called when there are too many
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	shut bool
+	conn io.ReadWriteCloser
+	once sync.Once
+}
+
+func newGate() *gate {
+	return &gate{queued: func() int { return 0 }, full: func() {}, ended: make(chan struct{})}
+}
+
+// client returns an HTTP client whose WebSocket goes through the gate.
+func (g *gate) client(rt http.RoundTripper) *http.Client {
+	return &http.Client{Transport: gateTransport{g, rt}}
+}
+
+// close shuts the gate: nothing is written any more, and reads fail. It returns
+// at once.
+func (g *gate) close() {
+	g.mu.Lock()
+	g.shut = true
+	conn := g.conn
+	g.mu.Unlock()
+	if conn == nil {
+		g.end()
+		return
+	}
+	_ = conn.Close() // it is being thrown away
+}
+
+// end reports that the reader of the socket has been told that it is over, and
+// will hand on no further frame.
+func (g *gate) end() { g.once.Do(func() { close(g.ended) }) }
+
+type gateTransport struct {
+	gate *gate
+	base http.RoundTripper
+}
+
+func (t gateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	conn, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		return resp, nil
+	}
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	if t.gate.shut {
+		_ = conn.Close()
+		return nil, errShut
+	}
+	t.gate.conn = conn
+	resp.Body = gateConn{t.gate, conn}
+	return resp, nil
+}
+
+type gateConn struct {
+	gate *gate
+	io.ReadWriteCloser
+}
+
+func (c gateConn) Write(p []byte) (int, error) {
+	c.gate.mu.Lock()
+	shut := c.gate.shut
+	c.gate.mu.Unlock()
+	if shut {
+		return 0, errShut
+	}
+	return c.ReadWriteCloser.Write(p)
+}
+
+func (c gateConn) Read(p []byte) (int, error) {
+	if n := c.gate.queued(); n > queueFull {
+		c.gate.full()
+	} else if n > queueHigh {
+		for deadline := time.Now().Add(slowRead); c.gate.queued() > queueHigh && time.Now().Before(deadline); {
+			time.Sleep(slowStep)
+		}
+	}
+	n, err := c.ReadWriteCloser.Read(p)
+	if err != nil {
+		c.gate.end()
+	}
+	return n, err
+}

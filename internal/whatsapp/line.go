@@ -1,0 +1,234 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waWa6"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
+	"pombo/internal/translate"
+)
+
+// errOver is what everything on a line that is over returns. It wraps
+// context.Canceled because that is the one error for which whatsmeow neither asks
+// for the message again nor confirms it (message.go, decryptMessages).
+var errOver = fmt.Errorf("the connection has been given up: %w", context.Canceled)
+
+// line is one connection to WhatsApp with a whatsmeow client of its own. A
+// client is never used for a second connection: it would keep its queue of nodes
+// and begin a second loop on it.
+//
+// A line is over, for good, when end is called. From that moment on, and before
+// end returns, nothing that whatsmeow still does on it reaches WhatsApp, the
+// stores or the sink. So it does not matter which of whatsmeow's many paths goes
+// on to confirm a stanza after an error: the confirmation cannot leave.
+type line struct {
+	s      *Session
+	log    *slog.Logger
+	client *whatsmeow.Client
+	scope  translate.Scope
+	gate   *gate
+	rt     http.RoundTripper
+
+	ctx     context.Context // of everything the client does
+	cancel  context.CancelFunc
+	signals chan any      // what the run must hear of, in order
+	over    chan struct{} // closed by end
+
+	mu      sync.Mutex
+	cause   error // why it is over; nil while it is not
+	busy    int   // calls of handlers and stores under way
+	idle    chan struct{}
+	trouble trouble
+	saved   account // the device that was paired and saved on this line
+	// own holds what the account was when the line was made; whatsmeow changes its
+	// device's fields without a lock.
+	own      types.JID
+	pushName string
+}
+
+// newLine makes a line on a device, which may be a new one. ctx ends it.
+func (s *Session) newLine(ctx context.Context, d *store.Device) *line {
+	l := &line{
+		s: s, log: s.log, gate: newGate(), rt: s.n.transport,
+		signals: make(chan any, 64), over: make(chan struct{}),
+		trouble: trouble{patience: s.n.timing.patience},
+	}
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	l.own, l.pushName = d.GetJID(), d.PushName
+	l.guardDevice(d)
+	l.scope = translate.Scope{
+		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
+	}
+
+	c := whatsmeow.NewClient(d, newWALogger(s.log))
+	c.SynchronousAck = true
+	c.EnableDecryptedEventBuffer = true
+	c.ManualHistorySyncDownload = true
+	c.EnableAutoReconnect = false
+	c.DisableLoginAutoReconnect = true
+	c.BackgroundEventCtx = l.ctx
+	c.GetMessageForRetry = l.messageForRetry
+	fullSync := s.settings.Load().SyncFullHistory
+	c.GetClientPayload = func() *waWa6.ClientPayload { return s.n.payload(d, fullSync) }
+	c.SetMediaHTTPClient(&http.Client{Transport: l.rt})
+	socket := l.gate.client(l.rt)
+	c.SetWebsocketHTTPClient(socket)
+	c.SetPreLoginHTTPClient(socket)
+	c.AddEventHandlerWithSuccessStatus(l.handle)
+	l.client = c
+	l.gate.queued = queueOf(c)
+	l.gate.full = func() { l.end(errQueueFull) }
+	return l
+}
+
+var (
+	errQueueFull = errors.New("more stanzas wait than whatsmeow keeps in order")
+	errClosed    = errors.New("closed")
+)
+
+// queueOf returns a function that tells how many nodes wait in c's queue. The
+// queue is not exported; its length can be read all the same, safely while it is
+// in use. TestQueueLength fails when whatsmeow renames it; then 0 is told.
+func queueOf(c *whatsmeow.Client) func() int {
+	q := reflect.ValueOf(c).Elem().FieldByName("handlerQueue")
+	if !q.IsValid() || q.Kind() != reflect.Chan {
+		return func() int { return 0 }
+	}
+	return q.Len
+}
+
+// connect opens the socket. It returns when the handshake is done; the answer to
+// the login comes as a signal.
+func (l *line) connect() error {
+	watchdog := time.AfterFunc(l.s.n.timing.dial, func() {
+		l.end(errors.New("WhatsApp did not answer"))
+	})
+	defer watchdog.Stop()
+	err := l.client.ConnectContext(l.ctx)
+	if cause := l.why(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// end makes the line over. It returns at once, may be called from anywhere and
+// again; the first cause stays.
+func (l *line) end(cause error) {
+	l.mu.Lock()
+	if l.cause != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.cause = cause
+	l.mu.Unlock()
+	l.gate.close()
+	l.cancel()
+	close(l.over)
+}
+
+// why returns the cause of the end, or nil while the line is not over.
+func (l *line) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cause
+}
+
+// drainLimit bounds how long close waits for the library. What it waits for ends
+// by itself within milliseconds, unless a database ignores its context.
+const drainLimit = 10 * time.Second
+
+// close ends the line and waits until nothing of it uses the stores any more.
+func (l *line) close() {
+	l.end(errClosed)
+	limit := time.NewTimer(drainLimit)
+	defer limit.Stop()
+	// The reader must have left before the client disconnects: whatsmeow stops the
+	// consumer of frames, and a reader that still hands one on waits for ever.
+	select {
+	case <-l.gate.ended:
+	case <-limit.C:
+	}
+	l.client.Disconnect()
+	l.mu.Lock()
+	idle := make(chan struct{})
+	if l.busy == 0 {
+		close(idle)
+	} else {
+		l.idle = idle
+	}
+	l.mu.Unlock()
+	select {
+	case <-idle:
+	case <-limit.C:
+		l.log.Error("a connection that was given up is still at work", "after", drainLimit)
+	}
+}
+
+// enter registers a call that uses the stores or the sink; it is refused when
+// the line is over. A call that was let in calls leave.
+func (l *line) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause != nil {
+		return false
+	}
+	l.busy++
+	return true
+}
+
+func (l *line) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy--
+	if l.busy == 0 && l.idle != nil {
+		close(l.idle)
+		l.idle = nil
+	}
+}
+
+// bound returns ctx ended also by the end of the line: some of whatsmeow's calls
+// come with a context that nothing ends.
+func (l *line) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Done() == l.ctx.Done() {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// signal tells the run of something.
+func (l *line) signal(evt any) {
+	select {
+	case l.signals <- evt:
+	case <-l.over:
+	}
+}
+
+// altJID looks up the other form of a user's JID in what whatsmeow has learnt.
+func (l *line) altJID(d *store.Device) func(types.JID) types.JID {
+	return func(jid types.JID) types.JID {
+		alt, err := d.GetAltJID(l.ctx, jid)
+		if err != nil {
+			return types.EmptyJID // the line is over: what is made with it is not appended
+		}
+		return alt.ToNonAD()
+	}
+}
+
+func plainJID(jid types.JID) types.JID {
+	if jid.IsEmpty() {
+		return jid
+	}
+	return jid.ToNonAD()
+}

@@ -1,0 +1,48 @@
+package whatsapp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	waLog "go.mau.fi/whatsmeow/util/log"
+)
+
+// maxLogLine cuts what whatsmeow logs: some of its lines hold a whole stanza.
+const maxLogLine = 500
+
+// waLogger lets whatsmeow write to our log. Stanzas (its loggers "Recv" and
+// "Send") are left out altogether: they hold keys, codes for pairing and what
+// people write.
+type waLogger struct {
+	log *slog.Logger
+}
+
+func newWALogger(log *slog.Logger) waLog.Logger { return waLogger{log} }
+
+func (l waLogger) Errorf(msg string, args ...any) { l.write(slog.LevelError, msg, args) }
+func (l waLogger) Warnf(msg string, args ...any)  { l.write(slog.LevelWarn, msg, args) }
+func (l waLogger) Infof(msg string, args ...any)  { l.write(slog.LevelInfo, msg, args) }
+func (l waLogger) Debugf(msg string, args ...any) { l.write(slog.LevelDebug, msg, args) }
+
+func (l waLogger) Sub(module string) waLog.Logger {
+	if module == "Recv" || module == "Send" {
+		return waLog.Noop
+	}
+	return waLogger{l.log.With("module", module)}
+}
+
+// write lowers each level by one step: what is an error to the library (a
+// message that cannot be decrypted, a lost connection) is daily life here, and
+// what matters is logged by the session itself.
+func (l waLogger) write(level slog.Level, msg string, args []any) {
+	level -= slog.LevelInfo - slog.LevelDebug
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	text := fmt.Sprintf(msg, args...)
+	if len(text) > maxLogLine {
+		text = text[:maxLogLine] + "…"
+	}
+	l.log.Log(context.Background(), level, text, "from", "whatsmeow")
+}
