@@ -112,7 +112,6 @@ func TestAFailingChatHoldsBackOnlyItself(t *testing.T) {
 }
 
 func TestEverythingPendingIsDeliveredAfterARestart(t *testing.T) {
-	status := http.StatusOK
 	var mu sync.Mutex
 	ids := map[int64]string{}
 	rc := &receiver{t: t, answer: func(p posted, r *http.Request) int {
@@ -122,7 +121,7 @@ func TestEverythingPendingIsDeliveredAfterARestart(t *testing.T) {
 			t.Errorf("delivery %d came as %s and as %s", p.ID, old, r.Header.Get("webhook-id"))
 		}
 		ids[p.ID] = r.Header.Get("webhook-id")
-		return status
+		return http.StatusOK
 	}}
 	onPipe(t, rc.ServeHTTP, Options{}, func(b *bench) {
 		b.store.manual = true

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,9 +143,9 @@ func TestAnAnswerFromAnOldURLIsNotHeldAgainstTheEvent(t *testing.T) {
 func TestGoneIsTold(t *testing.T) {
 	rc := &receiver{t: t, answer: func(posted, *http.Request) int { return http.StatusGone }}
 	var b *bench
-	calls := 0
+	var calls atomic.Int32
 	o := Options{Gone: func(_ context.Context, id string) {
-		calls++
+		calls.Add(1)
 		b.store.disable(id)
 		off := hook(id)
 		off.Enabled = false
@@ -156,8 +157,8 @@ func TestGoneIsTold(t *testing.T) {
 		b.add("w", "a", "a", "a")
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if calls != 1 || len(rc.ids()) != 1 {
-			t.Errorf("told %d times, %d requests: want 1 and 1", calls, len(rc.ids()))
+		if calls.Load() != 1 || len(rc.ids()) != 1 {
+			t.Errorf("told %d times, %d requests: want 1 and 1", calls.Load(), len(rc.ids()))
 		}
 		if d := b.store.row(1); d.State != pombo.Dead || d.Reason != pombo.Disabled {
 			t.Errorf("the delivery is %s: %s", d.State, d.Reason)
@@ -167,9 +168,9 @@ func TestGoneIsTold(t *testing.T) {
 
 func TestAnEventThatCannotBeEncodedIsTriedAgain(t *testing.T) {
 	rc := &receiver{t: t}
-	broken := true
+	var mended atomic.Bool
 	o := Options{Encode: func(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
-		if broken {
+		if !mended.Load() {
 			return "", nil, nil, errors.New("no such instance")
 		}
 		return plain(d, w)
@@ -181,7 +182,7 @@ func TestAnEventThatCannotBeEncodedIsTriedAgain(t *testing.T) {
 		if a := b.store.attempts()[0]; a.State != pombo.Pending || a.ErrorCode != codeEncode {
 			t.Fatalf("the attempt is %+v", a)
 		}
-		broken = false
+		mended.Store(true)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := b.store.pending(); n != 0 {

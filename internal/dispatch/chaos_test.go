@@ -1,0 +1,269 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pombo"
+)
+
+// chaos is a run of random events, failures, restarts and changes, and the
+// receiver that holds the deliveries to their promises.
+type chaos struct {
+	*bench
+	rnd *rand.Rand // of the test's goroutine
+
+	mu       sync.Mutex
+	draws    *rand.Rand // of the receiver and the store
+	calm     bool
+	run      int              // counts restarts
+	ids      map[int64]string // the webhook-id each delivery came with
+	busy     map[string]int64 // by lane: what is being answered
+	latest   map[string]int64 // by lane: what came last in this run
+	over     map[int64]int    // the run in which a delivery was taken
+	disabled map[string]bool  // webhooks whose rows died at some time
+	requests int
+	repeats  int
+}
+
+func (c *chaos) draw(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draws.IntN(n)
+}
+
+func (c *chaos) fault(string) error {
+	if c.draw(12) == 0 && !c.isCalm() {
+		return errors.New("out of order")
+	}
+	return nil
+}
+
+func (c *chaos) isCalm() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calm
+}
+
+// arrive checks a request against all that came before.
+func (c *chaos) arrive(p posted, lane, messageID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests++
+	if old, ok := c.ids[p.ID]; ok {
+		c.repeats++
+		if old != messageID {
+			c.t.Errorf("delivery %d came as %s and as %s", p.ID, old, messageID)
+		}
+	}
+	c.ids[p.ID] = messageID
+	if other, ok := c.busy[lane]; ok {
+		c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
+	}
+	c.busy[lane] = p.ID
+	if last := c.latest[lane]; p.ID < last {
+		c.t.Errorf("lane %s: %d came after %d", lane, p.ID, last)
+	}
+	if run, ok := c.over[p.ID]; ok && run == c.run {
+		c.t.Errorf("delivery %d came again in the run that had delivered it", p.ID)
+	}
+	c.latest[lane] = p.ID
+}
+
+func (c *chaos) leave(lane string, id int64, final bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.busy, lane)
+	if final {
+		c.over[id] = c.run
+	}
+}
+
+func (c *chaos) serve(w http.ResponseWriter, r *http.Request) {
+	p := body(c.t, r)
+	if p.ID == 0 {
+		return // cut while it came
+	}
+	lane := r.URL.Path[:2] + p.Chat
+	c.arrive(p, lane, r.Header.Get("webhook-id"))
+	final := false
+	leave := sync.OnceFunc(func() { c.leave(lane, p.ID, final) })
+	defer leave()
+	status := http.StatusOK
+	if !c.isCalm() {
+		time.Sleep(time.Duration(c.draw(200)) * time.Millisecond)
+		switch n := c.draw(100); {
+		case n < 60:
+		case n < 70:
+			status = http.StatusInternalServerError
+		case n < 75:
+			status = http.StatusNotFound
+		case n < 80:
+			status = http.StatusTooManyRequests
+			w.Header().Set("Retry-After", strconv.Itoa(c.draw(100)))
+		case n < 85:
+			status = http.StatusUnprocessableEntity
+		case n < 90:
+			// The sender may come back before this side has seen it go.
+			leave()
+			<-r.Context().Done()
+			return
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}
+	// A refusal is not final if the webhook's URL was changed meanwhile.
+	final = status == http.StatusOK
+	w.WriteHeader(status)
+}
+
+// restart ends the dispatcher, with or without losing what was not committed,
+// and starts another.
+func (c *chaos) restart(o Options, hooks map[string]pombo.Webhook) {
+	c.stop()
+	c.mu.Lock()
+	crash := c.rnd.IntN(2) == 0
+	c.run++
+	clear(c.latest)
+	clear(c.over)
+	c.mu.Unlock()
+	if crash {
+		c.store.crash()
+	} else {
+		c.store.commit()
+	}
+	c.start(o)
+	for _, w := range hooks {
+		c.d.SetWebhook(w)
+	}
+}
+
+func TestChaos(t *testing.T) {
+	runs := 6
+	if testing.Short() {
+		runs = 3
+	}
+	first := rand.Uint64()
+	if s := os.Getenv("POMBO_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, runs = n, 1
+	}
+	for i := range runs {
+		seed := first + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Logf("again with POMBO_SEED=%d", seed)
+			oneChaos(t, seed)
+		})
+	}
+}
+
+func oneChaos(t *testing.T, seed uint64) {
+	c := &chaos{
+		rnd: rand.New(rand.NewPCG(seed, 1)), draws: rand.New(rand.NewPCG(seed, 2)),
+		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, over: map[int64]int{},
+		disabled: map[string]bool{},
+	}
+	p := DefaultPolicy()
+	p.Concurrency = 1 + c.rnd.IntN(6)
+	p.Timeout = time.Second
+	o := Options{Policy: p, Grace: time.Second, MaxInFlight: 1 + c.rnd.IntN(12)}
+	onPipe(t, c.serve, o, func(b *bench) {
+		c.bench = b
+		b.store.manual, b.store.fault = true, c.fault
+		hooks := map[string]pombo.Webhook{"a": hook("a"), "b": hook("b"), "c": hook("c")}
+		for _, w := range hooks {
+			b.d.SetWebhook(w)
+		}
+		for range 1500 {
+			c.step(o, hooks)
+		}
+		c.mu.Lock()
+		c.calm = true
+		c.mu.Unlock()
+		for range 500 {
+			time.Sleep(time.Minute)
+			b.store.commit()
+		}
+		synctest.Wait()
+		c.verify()
+	})
+}
+
+// step does one random thing.
+func (c *chaos) step(o Options, hooks map[string]pombo.Webhook) {
+	id := string(rune('a' + c.rnd.IntN(3)))
+	switch n := c.rnd.IntN(1000); {
+	case n < 600:
+		chats := make([]string, 1+c.rnd.IntN(4))
+		for i := range chats {
+			chats[i] = strconv.Itoa(c.rnd.IntN(1 + c.rnd.IntN(40)))
+		}
+		if n < 10 { // a burst in one chat
+			chats = make([]string, 100)
+		}
+		ds := c.store.add(id, chats...)
+		if n%50 == 0 { // something happens between the commit and the announcement
+			time.Sleep(time.Duration(c.rnd.IntN(50)) * time.Millisecond)
+		}
+		c.d.Notify(ds)
+	case n < 750:
+		c.store.commit()
+	case n < 985:
+		time.Sleep(time.Duration(c.rnd.IntN(1<<c.rnd.IntN(16))) * time.Millisecond)
+	case n < 990:
+		w := hooks[id]
+		w.URL = fmt.Sprintf("http://receiver.test/%s/%d", id, c.rnd.Int())
+		hooks[id] = w
+		c.d.SetWebhook(w)
+	case n < 995:
+		c.mu.Lock()
+		c.disabled[id] = true
+		c.mu.Unlock()
+		c.store.disable(id)
+		if n%2 == 0 {
+			c.d.RemoveWebhook(id)
+		} else {
+			off := hooks[id]
+			off.Enabled = false
+			c.d.SetWebhook(off)
+		}
+		time.Sleep(time.Duration(c.rnd.IntN(3000)) * time.Millisecond)
+		c.d.SetWebhook(hooks[id])
+	default:
+		c.restart(o, hooks)
+	}
+}
+
+// verify looks at what became of everything.
+func (c *chaos) verify() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := map[string]int{}
+	for id := int64(1); id <= int64(len(c.store.rows)); id++ {
+		d := c.store.row(id)
+		states[string(d.State)+" "+string(d.Reason)]++
+		_, came := c.ids[id]
+		switch {
+		case d.State == pombo.Pending:
+			c.t.Errorf("delivery %d of %s is still pending, after %d attempts", id, d.WebhookID, d.Attempts)
+		case d.Reason == pombo.Disabled && !c.disabled[d.WebhookID]:
+			c.t.Errorf("delivery %d is dead: disabled, but its webhook never was", id)
+		case d.Reason != pombo.Disabled && !came:
+			c.t.Errorf("delivery %d is %s %s but never came", id, d.State, d.Reason)
+		case d.Reason == pombo.Exhausted:
+			c.t.Errorf("delivery %d was given up", id)
+		}
+	}
+	c.t.Logf("%v; %d requests, %d of them repeats, %d runs", states, c.requests, c.repeats, c.run+1)
+}
