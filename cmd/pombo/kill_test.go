@@ -91,7 +91,11 @@ func TestKill(t *testing.T) {
 		return len(messages(t, posts)) == sent*chats
 	})
 	checkOrder(t, receiver.Posts(), sent, chats)
-	if v := network.Violations(); len(v) > 0 {
+	v, err := network.Violations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v) > 0 {
 		t.Errorf("the gateway broke the protocol: %+v", v)
 	}
 }
