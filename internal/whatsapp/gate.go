@@ -31,6 +31,7 @@ var errShut = errors.New("the line is shut")
 type gate struct {
 	queued func() int // nodes that wait to be handled
 	full   func()     // called when there are too many
+	detach func()     // called before the reader is told that the socket has ended
 	ended  chan struct{}
 
 	mu   sync.Mutex
@@ -40,7 +41,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{queued: func() int { return 0 }, full: func() {}, ended: make(chan struct{})}
+	return &gate{queued: func() int { return 0 }, full: func() {}, detach: func() {}, ended: make(chan struct{})}
 }
 
 // client returns an HTTP client whose WebSocket goes through the gate.
@@ -49,17 +50,18 @@ func (g *gate) client(rt http.RoundTripper) *http.Client {
 }
 
 // close shuts the gate: nothing is written any more, and reads fail. It returns
-// at once.
-func (g *gate) close() {
+// at once. reading is true if there is a reader, which will call detach.
+func (g *gate) close() (reading bool) {
 	g.mu.Lock()
 	g.shut = true
 	conn := g.conn
 	g.mu.Unlock()
 	if conn == nil {
 		g.end()
-		return
+		return false
 	}
 	_ = conn.Close() // it is being thrown away
+	return true
 }
 
 // end reports that the reader of the socket has been told that it is over, and
@@ -116,7 +118,34 @@ func (c gateConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.ReadWriteCloser.Read(p)
 	if err != nil {
-		c.gate.end()
+		c.gate.finish()
 	}
 	return n, err
+}
+
+// How long the last nodes before the end of a socket may take to be picked up.
+const (
+	settleLimit = 250 * time.Millisecond
+	settleStep  = 5 * time.Millisecond
+)
+
+// finish runs before whatsmeow's reader hears that the socket has ended.
+//
+// If the other side ended it, the reason came right before, in nodes that may
+// still be queued; whatsmeow would drop them.
+func (g *gate) finish() {
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if !shut {
+		empty := 0
+		for deadline := time.Now().Add(settleLimit); empty < 2 && time.Now().Before(deadline); {
+			time.Sleep(settleStep)
+			if empty++; g.queued() > 0 {
+				empty = 0
+			}
+		}
+	}
+	g.detach()
+	g.end()
 }

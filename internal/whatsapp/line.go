@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
@@ -56,14 +57,14 @@ type line struct {
 	pushName string
 }
 
-// newLine makes a line on a device, which may be a new one. ctx ends it.
-func (s *Session) newLine(ctx context.Context, d *store.Device) *line {
+// newLine makes a line on a device, which may be a new one.
+func (s *Session) newLine(d *store.Device) *line {
 	l := &line{
 		s: s, log: s.log, gate: newGate(), rt: s.n.transport,
 		signals: make(chan any, 64), over: make(chan struct{}),
 		trouble: trouble{patience: s.n.timing.patience},
 	}
-	l.ctx, l.cancel = context.WithCancel(ctx)
+	l.ctx, l.cancel = context.WithCancel(context.Background()) // ended by detach alone
 	l.own, l.pushName = d.GetJID(), d.PushName
 	l.guardDevice(d)
 	l.scope = translate.Scope{
@@ -88,6 +89,7 @@ func (s *Session) newLine(ctx context.Context, d *store.Device) *line {
 	l.client = c
 	l.gate.queued = queueOf(c)
 	l.gate.full = func() { l.end(errQueueFull) }
+	l.gate.detach = l.detach
 	return l
 }
 
@@ -131,10 +133,44 @@ func (l *line) end(cause error) {
 	}
 	l.cause = cause
 	l.mu.Unlock()
-	l.gate.close()
-	l.cancel()
 	close(l.over)
+	if l.gate.close() {
+		// The reader calls detach, which cancels; this is for a reader that does not.
+		time.AfterFunc(detachLimit, l.cancel)
+		return
+	}
+	l.cancel()
 }
+
+// detachLimit bounds how long the context of a line outlives its end.
+const detachLimit = time.Second
+
+// detach cancels the line's context between two sends of whatsmeow.
+//
+// whatsmeow's socket drops its connection when its reader leaves, while its
+// senders read the same field without a lock: a data race of the library's own.
+// Its senders do hold a lock over each send, though, and look at their context in
+// it. So the context is cancelled by a send whose context does just that when it
+// is looked at: whoever sends next, leaves at once.
+func (l *line) detach() {
+	plug := plug{context.Background(), l.cancel}
+	_ = l.client.DangerousInternals().SendNode(plug, probe) // it sends nothing
+	l.cancel()
+}
+
+// plug is a context that does something when whatsmeow asks whether it is over.
+type plug struct {
+	context.Context
+	do func()
+}
+
+func (p plug) Err() error {
+	p.do()
+	return context.Canceled
+}
+
+// probe is a node that is never sent.
+var probe = waBinary.Node{Tag: "presence"}
 
 // why returns the cause of the end, or nil while the line is not over.
 func (l *line) why() error {
@@ -156,6 +192,7 @@ func (l *line) close() {
 	// consumer of frames, and a reader that still hands one on waits for ever.
 	select {
 	case <-l.gate.ended:
+		l.awaitDetached(limit.C)
 	case <-limit.C:
 	}
 	l.client.Disconnect()
@@ -171,6 +208,25 @@ func (l *line) close() {
 	case <-idle:
 	case <-limit.C:
 		l.log.Error("a connection that was given up is still at work", "after", drainLimit)
+	}
+}
+
+// awaitDetached returns when the client has dropped its socket, which it does by
+// itself once the reader has left. Disconnecting before that would write to a
+// socket that is closing itself, without a lock between the two.
+func (l *line) awaitDetached(limit <-chan time.Time) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // with this nothing is sent, but the answer tells whether there is a socket
+	for {
+		err := l.client.DangerousInternals().SendNode(ctx, probe)
+		if errors.Is(err, whatsmeow.ErrNotConnected) {
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-limit:
+			return
+		}
 	}
 }
 

@@ -137,13 +137,14 @@ func (r *run) once() verdict {
 	if !ok {
 		return v
 	}
-	l := r.s.newLine(r.ctx, device)
+	l := r.s.newLine(device)
 	defer l.close()
+	defer context.AfterFunc(r.ctx, func() { l.end(errClosed) })()
 	r.tell(pombo.StateConnecting, 0)
 	if r.ctx.Err() != nil {
 		return verdict{}
 	}
-	if err := l.connect(); err != nil {
+	if err := l.connect(); err != nil && r.ctx.Err() == nil {
 		r.s.log.Warn("connecting to WhatsApp failed", "err", err, "failures", r.failures)
 		return verdict{reason: 408}
 	}
@@ -185,17 +186,24 @@ func (r *run) follow(l *line) verdict {
 	defer login.Stop()
 	var opened time.Time
 	var reason <-chan time.Time // runs out when no reason for the socket's end came
+	var paired, again bool      // the phone has linked us; WhatsApp wants us to log in
 	ended := l.gate.ended
 	for {
 		select {
 		case <-r.ctx.Done():
 			return verdict{}
 		case <-l.over:
+			if r.ctx.Err() != nil {
+				return verdict{}
+			}
 			r.s.log.Warn("the connection was given up", "cause", l.why())
 			return r.lost(opened, 428)
 		case <-ended:
 			ended, reason = nil, time.After(r.s.n.timing.grace)
 		case <-reason:
+			if again {
+				return verdict{atOnce: true}
+			}
 			return r.lost(opened, 428)
 		case <-login.C:
 			r.s.log.Warn("WhatsApp did not answer the login")
@@ -222,6 +230,16 @@ func (r *run) follow(l *line) verdict {
 			case *events.PairSuccess:
 				login.Reset(r.s.n.timing.login) // the request to connect again comes next
 				r.adopt(l)
+				if paired = true; again {
+					return verdict{atOnce: true}
+				}
+			case *events.ManualLoginReconnect: // 515
+				// It may be heard before the pairing that it follows. Ending the line in
+				// between would make whatsmeow take the pairing back.
+				if again = true; paired {
+					return verdict{atOnce: true}
+				}
+				reason = time.After(r.s.n.timing.grace)
 			default:
 				if v, over := r.hear(l, sig, opened); over {
 					return v
@@ -252,9 +270,6 @@ func (r *run) hear(l *line, sig any, opened time.Time) (verdict, bool) {
 		log.Warn("the code was scanned by a phone without linked devices")
 	case *events.PushNameSetting:
 		r.renamed(l, sig.Action.GetName())
-	case *events.ManualLoginReconnect: // 515, after pairing, maybe before PairSuccess is heard
-		r.adopt(l)
-		return verdict{atOnce: true}, true
 	case *events.Disconnected:
 		return r.lost(opened, 428), true
 	case *events.KeepAliveTimeout:
