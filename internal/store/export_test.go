@@ -21,12 +21,12 @@ var (
 	ParsePostgresURL        = parsePostgresURL
 )
 
-func (u postgresURL) Schema() string                   { return u.schema }
-func (u postgresURL) Conns() int                       { return u.conns }
-func (u postgresURL) Ignored() []string                { return u.ignored }
-func (u postgresURL) RuntimeParams() map[string]string { return u.config.RuntimeParams }
-func (u postgresURL) Host() string                     { return u.config.Host }
-func (u postgresURL) Password() string                 { return u.config.Password }
+func (p postgresURL) Schema() string                   { return p.schema }
+func (p postgresURL) Conns() int                       { return p.conns }
+func (p postgresURL) Ignored() []string                { return p.ignored }
+func (p postgresURL) RuntimeParams() map[string]string { return p.config.RuntimeParams }
+func (p postgresURL) Host() string                     { return p.config.Host }
+func (p postgresURL) Password() string                 { return p.config.Password }
 
 // Reads is the pool for reads; on PostgreSQL it can also write.
 func (s *Store) Reads() *sql.DB { return s.read }

@@ -16,7 +16,7 @@ func (s *Store) Identity(ctx context.Context, id pombo.InstanceID) (name, token 
 	if err := s.askFault("read"); err != nil {
 		return "", "", false, unavailable(doing, err)
 	}
-	err = s.read.QueryRowContext(ctx, `SELECT name, token FROM pombo_instance WHERE id = $1`, string(id)).Scan(&name, &token)
+	err = s.read.QueryRowContext(ctx, s.dialect.form(`SELECT name, token FROM pombo_instance WHERE id = $1`), string(id)).Scan(&name, &token)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", false, nil
 	}

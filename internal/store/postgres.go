@@ -57,12 +57,22 @@ func (s *Store) openPostgres(ctx context.Context, uri string, wait time.Duration
 	if u.conns > 0 {
 		conns = max(u.conns-1, 2) // one is the committer's
 	}
-	b.pool, b.lockDB = openPool(u.config, conns), openPool(u.config, 1)
+	b.pool, b.lockDB = openPool(u.config, conns), openPool(lockConfig(u.config), 1)
 	if err := s.connectPostgres(ctx, b, u, wait); err != nil {
 		return nil, errors.Join(u.redact(err), b.close())
 	}
 	s.backend, s.read = b, b.pool
 	return b.pool, nil
+}
+
+// lockConfig makes the server notice within a minute that the machine of a writer
+// is gone. By default it takes two hours, in which the lock could not be had.
+func lockConfig(config *pgx.ConnConfig) *pgx.ConnConfig {
+	config = config.Copy()
+	config.RuntimeParams["tcp_keepalives_idle"] = "30"
+	config.RuntimeParams["tcp_keepalives_interval"] = "10"
+	config.RuntimeParams["tcp_keepalives_count"] = "3"
+	return config
 }
 
 // openPool opens a pool that makes commits durable also where the server or the

@@ -19,8 +19,11 @@ import (
 )
 
 const (
-	// readConns is how many reads can go on at once beside the writer.
-	readConns = 8
+	// readConns is how many reads of ours, and of whatsmeow, can go on at once
+	// beside the writer. A connection costs up to its page cache (readCache).
+	readConns = 6
+	// Page caches in KiB. What is not in them is mostly in the system's own cache.
+	readCache, writeCache = 1000, 4000
 	// busyTimeout, in milliseconds, is for other programs that look into the file
 	// (a backup, a shell). Between Pombo's own connections there is nothing to
 	// wait for: all writes use one.
@@ -30,6 +33,7 @@ const (
 // lite is the backend on SQLite.
 type lite struct {
 	writes, reads *sql.DB
+	deviceReads   *sql.DB // whatsmeow's own: rows that it forgets to close must not stop us
 	wal           *checkpointer
 	lock          io.Closer
 }
@@ -64,16 +68,19 @@ func (s *Store) connectSQLite(ctx context.Context, b *lite, path string) error {
 	}
 	var err error
 	// Checkpoints are the checkpointer's: a commit never makes one.
-	if b.writes, err = openLite(path, 1, "wal_autocheckpoint(0)"); err != nil {
+	if b.writes, err = openLite(path, 1, "wal_autocheckpoint(0)", fmt.Sprintf("cache_size(-%d)", writeCache)); err != nil {
 		return err
 	}
-	if b.reads, err = openLite(path, readConns, "query_only(1)"); err != nil {
-		return err
+	for _, reads := range []**sql.DB{&b.reads, &b.deviceReads} {
+		if *reads, err = openLite(path, readConns, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readCache)); err != nil {
+			return err
+		}
+		(*reads).SetConnMaxIdleTime(time.Minute)
 	}
 	if b.wal, err = startCheckpointer(path, b.writes, s.log); err != nil {
 		return err
 	}
-	s.devices, err = s.container(b.writes, b.reads)
+	s.devices, err = s.container(b.writes, b.deviceReads)
 	return err
 }
 
@@ -209,7 +216,7 @@ func (b *lite) close() error {
 	if b.wal != nil {
 		errs = append(errs, b.wal.close())
 	}
-	for _, db := range []*sql.DB{b.reads, b.writes} {
+	for _, db := range []*sql.DB{b.reads, b.deviceReads, b.writes} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

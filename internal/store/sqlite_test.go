@@ -97,23 +97,28 @@ func TestSQLitePlans(t *testing.T) {
 		s.Form(store.LaneQuery):    "SEARCH d USING INDEX pombo_delivery_lane (webhook_id=? AND instance_id=? AND chat=? AND <expr>>?)",
 		s.SettleQuery(16):          "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)",
 	} {
-		args := make([]any, strings.Count(query, "?"))
-		rows, err := s.Writes().QueryContext(within(t), "EXPLAIN QUERY PLAN "+query, args...)
-		must(t, err)
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			must(t, rows.Scan(&id, &parent, &unused, &detail))
-			plan = append(plan, detail)
-		}
-		must(t, rows.Err())
-		must(t, rows.Close())
-		text := strings.Join(plan, "\n")
+		text := planOf(t, s, query)
 		if !strings.Contains(text, want) || strings.Contains(text, "TEMP B-TREE") || strings.Contains(text, "SCAN d") || strings.Contains(text, "SCAN e") {
 			t.Errorf("plan:\n%s\nwant %s", text, want)
 		}
 	}
+}
+
+func planOf(t *testing.T, s *store.Store, query string) string {
+	t.Helper()
+	args := make([]any, strings.Count(query, "?"))
+	rows, err := s.Writes().QueryContext(within(t), "EXPLAIN QUERY PLAN "+query, args...)
+	must(t, err)
+	defer rows.Close()
+	var plan []string
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		must(t, rows.Scan(&id, &parent, &unused, &detail))
+		plan = append(plan, detail)
+	}
+	must(t, rows.Err())
+	return strings.Join(plan, "\n")
 }
 
 // A disk that is full refuses appends and loses nothing; with room, all goes on.
@@ -300,10 +305,10 @@ func TestSettleDelay(t *testing.T) {
 		}
 		settle(0)
 		pending(3)
-		time.Sleep(store.SettleDelay - time.Millisecond)
+		<-time.After(store.SettleDelay - time.Millisecond)
 		settle(1)
 		pending(3)
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		pending(1) // the second rides with the first
 		settle(2)
 		pending(1)

@@ -303,6 +303,15 @@ func testInstanceDelete(t *testing.T, b *bench) {
 	wantKind(t, err, pombo.NotFound)
 	wantKind(t, b.DeleteInstance(b.ctx(), "nobody"), pombo.NotFound)
 
+	name, token, ok, err := b.Identity(b.ctx(), i.ID)
+	b.must(err)
+	if !ok || name != i.Name || token != i.Token {
+		t.Errorf("identity of a deleted instance: %q, %q, %v", name, token, ok)
+	}
+	if _, _, ok, err := b.Identity(b.ctx(), "nobody"); ok || err != nil {
+		t.Errorf("identity of nobody: %v, %v", ok, err)
+	}
+
 	// The name is free at once; its new owner has nothing of the old one.
 	again := newInstance("i")
 	b.must(b.CreateInstance(b.ctx(), again, nil))

@@ -79,7 +79,7 @@ func administer(t testing.TB, query string) {
 	if err != nil {
 		t.Fatalf("connecting to the test's PostgreSQL: %v", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the query has been answered
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -200,8 +200,8 @@ func unprivileged() (*syscall.Credential, error) {
 func findBinaries() (string, error) {
 	var dirs []string
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	debian, err := filepath.Glob("/usr/lib/postgresql/*/bin")
