@@ -168,27 +168,24 @@ func instanceName(i int) string { return fmt.Sprintf("bench-%d", i) }
 
 func accountNumber(i int) string { return fmt.Sprintf("49155%08d", i) }
 
-// pair creates instances from to to-1, each with its webhook, and lets phones
-// scan their codes. It returns when all are open.
+// pair creates the instances with the numbers from to to-1, each with its
+// webhook, and lets phones scan their codes. It returns when all are open.
 func (l *lab) pair(ctx context.Context, from, to int) error {
-	began, seen := time.Now(), l.receiver.seenOpen()
-	names := make([]string, 0, to-from)
-	for i := from; i < to; i++ {
-		names = append(names, instanceName(i))
+	if from >= to {
+		return nil
 	}
-	err := each(ctx, len(names), func(ctx context.Context, i int) error {
-		if err := l.pairOne(ctx, names[i], accountNumber(from+i)); err != nil {
-			return fmt.Errorf("pairing %s: %w", names[i], err)
+	began := time.Now()
+	err := each(ctx, to-from, func(ctx context.Context, i int) error {
+		name := instanceName(from + i)
+		if err := l.pairOne(ctx, name, accountNumber(from+i)); err != nil {
+			return fmt.Errorf("pairing %s: %w", name, err)
 		}
 		return nil
 	})
 	if err != nil {
 		return l.explain(err)
 	}
-	if err := l.receiver.waitOpen(ctx, names, seen); err != nil {
-		return l.explain(err)
-	}
-	l.bench.say("paired %s in %.1f s", instances(len(names)), time.Since(began).Seconds())
+	l.bench.say("paired %s in %.1f s", instances(to-from), time.Since(began).Seconds())
 	return nil
 }
 
@@ -208,5 +205,8 @@ func (l *lab) pairOne(ctx context.Context, name, number string) error {
 	if qr.Code == "" {
 		return errors.New("connecting gave no QR code")
 	}
-	return l.phones.call(ctx, http.MethodPost, "/sandbox/scan", map[string]any{"code": qr.Code, "number": number}, nil)
+	if err := l.phones.call(ctx, http.MethodPost, "/sandbox/scan", map[string]any{"code": qr.Code, "number": number}, nil); err != nil {
+		return err
+	}
+	return l.receiver.waitOpen(ctx, []string{name}, nil)
 }

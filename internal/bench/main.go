@@ -51,6 +51,7 @@ type settings struct {
 	dir      string // parent of the databases' folder
 	postgres string // URL; "" for SQLite
 	profiles string // folder for profiles; "" for none
+	program  string // path of pombo
 }
 
 // The parts that can be chosen.
@@ -78,6 +79,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.StringVar(&s.dir, "dir", os.TempDir(), "`folder` in which the database is put; on a real disk, or nothing here is durable")
 	fs.StringVar(&s.postgres, "postgres", "", "measure with PostgreSQL at this `URL` instead of SQLite, in schemas that are made and dropped")
 	fs.StringVar(&s.profiles, "cpuprofile", "", "put CPU and allocation profiles of one more burst into this `folder`")
+	fs.StringVar(&s.program, "program", "", "measure this `pombo` instead of building one, for comparing versions")
 	if err := fs.Parse(args); err != nil {
 		return s, err
 	}
@@ -132,7 +134,6 @@ type bench struct {
 	settings
 	progress io.Writer
 	dir      string // everything it writes, save the profiles
-	program  string // path of the built pombo
 	schemas  int    // made so far in PostgreSQL
 	report   report
 }

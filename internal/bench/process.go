@@ -17,6 +17,9 @@ import (
 // build builds the program, without the race detector. A program that is to be
 // profiled is built with its profiling server.
 func (b *bench) build(ctx context.Context) error {
+	if b.program != "" {
+		return nil
+	}
 	b.program = filepath.Join(b.dir, "pombo")
 	args := []string{"build", "-o", b.program}
 	if b.profiles != "" {
@@ -38,7 +41,7 @@ type process struct {
 	err    error // valid when exited is closed
 }
 
-// spawn starts the built program with exactly these variables.
+// spawn starts the program with exactly these variables.
 func (b *bench) spawn(logPath string, env []string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
