@@ -16,6 +16,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
@@ -175,6 +176,34 @@ func (w *world) pair() {
 		w.t.Fatal(err)
 	}
 	w.until(pombo.StateOpen)
+	if _, err := w.box.AddContact(w.ctx(), sandbox.ContactRequest{Number: contact1, Name: "Ana"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// fault makes the network do something wrong to the account.
+func (w *world) fault(r sandbox.FaultRequest) {
+	w.t.Helper()
+	r.Number = account1
+	if _, err := w.box.SetFault(w.ctx(), r); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// cut ends the connection and waits until there is another.
+func (w *world) cut() {
+	w.t.Helper()
+	l, err := w.session.live()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	select {
+	case <-l.over:
+	case <-w.ctx().Done():
+		w.t.Fatal("the connection did not end")
+	}
+	w.until(pombo.StateOpen)
 }
 
 // write lets the contact write to the account.
@@ -317,6 +346,13 @@ type sentStore struct {
 	mu   sync.Mutex
 	kept map[string]pombo.SentMessage
 	fail error
+	read func(id string) // called when a message was read
+}
+
+func (s *sentStore) setFail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
 }
 
 func (s *sentStore) PutSent(_ context.Context, m pombo.SentMessage) error {
@@ -333,7 +369,19 @@ func (s *sentStore) Sent(_ context.Context, _ pombo.InstanceID, id string) (pomb
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, ok := s.kept[id]
+	if s.fail == nil && s.read != nil {
+		s.read(id)
+	}
 	return m, ok, s.fail
+}
+
+func mustJID(t *testing.T, s string) types.JID {
+	t.Helper()
+	jid, err := types.ParseJID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jid
 }
 
 type registry struct {
