@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.mau.fi/whatsmeow/store"
 
@@ -21,6 +22,9 @@ type Faults struct {
 	// OnEvent is called with each event of whatsmeow before it is translated, and
 	// may panic.
 	OnEvent func(evt any)
+	// Patience is how long one connection waits for a store that fails before it
+	// starts over, and MaxBackoff the longest pause before it does; 0: the usual.
+	Patience, MaxBackoff time.Duration
 }
 
 // openWhatsApp makes the way to WhatsApp, or to the sandbox.
@@ -33,6 +37,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
+		Patience: a.o.Faults.Patience, MaxBackoff: a.o.Faults.MaxBackoff,
 	})
 }
 

@@ -44,6 +44,10 @@ func New(o Options) (*Network, error) {
 	if o.Patience > 0 {
 		n.timing.patience = o.Patience
 	}
+	if o.MaxBackoff > 0 {
+		n.timing.backoffMax = o.MaxBackoff
+		n.timing.backoffMin = min(n.timing.backoffMin, o.MaxBackoff)
+	}
 	if n.transport == nil {
 		n.transport = http.DefaultTransport.(*http.Transport).Clone()
 	}

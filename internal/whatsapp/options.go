@@ -67,6 +67,9 @@ type Options struct {
 	// starts over; 0 means 60 s. More than 4 minutes is not allowed: whatsmeow
 	// goes on without a handler after five.
 	Patience time.Duration
+	// MaxBackoff is the longest pause before WhatsApp is called again; 0 means
+	// 5 min. The first pause is 1 s, or MaxBackoff if that is shorter.
+	MaxBackoff time.Duration
 
 	// WrapStores is put between the guard and whatsmeow's stores; tests inject
 	// faults with it. nil: nothing is between.
