@@ -326,7 +326,7 @@ func (c *committer) reconcile(ctx context.Context) error {
 	hooks, err := c.s.loadRegistry(ctx, tx)
 	var missed []pombo.Delivery
 	if err == nil {
-		missed, err = c.s.pendingAfter(ctx, tx, c.lastID)
+		missed, err = c.s.pendingAfter(ctx, tx, hooks, c.lastID)
 	}
 	if rollbackErr := tx.Rollback(); err == nil && rollbackErr != nil {
 		err = rollbackErr

@@ -27,7 +27,13 @@ func (s *Store) keepHouse(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.buryNow:
+			if err := s.bury(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("deliveries of a webhook that was switched off could not all be ended; this is tried again", "error", err)
+			}
+			continue
 		case <-tick.C:
+			s.signalBury() // what failed is tried again
 		}
 		if err := s.cleanSent(ctx, time.Now(), sentPerInstance); err != nil && ctx.Err() == nil {
 			s.log.Warn("old sent messages could not be removed", "error", err)

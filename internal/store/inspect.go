@@ -26,6 +26,7 @@ func (s *Store) Delivery(ctx context.Context, id int64) (d pombo.Delivery, ok bo
 	if len(ds) == 0 {
 		return d, false, nil
 	}
+	s.hooks.Load().judge(&ds[0])
 	return ds[0], true, nil
 }
 

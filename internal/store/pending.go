@@ -34,11 +34,13 @@ const (
 // most limit, with IDs above after. They include those whose next attempt is in
 // the future, and parked ones.
 func (s *Store) Pending(ctx context.Context, webhookID string, after int64, limit int) ([]pombo.Delivery, error) {
+	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pending, webhookID, after, limit)
 }
 
 // PendingInLane is Pending for one lane of a webhook.
 func (s *Store) PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error) {
+	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pendingInLane, webhookID, string(lane.Instance), lane.Chat, after, limit)
 }
 
@@ -59,12 +61,22 @@ func (s *Store) readPending(ctx context.Context, query statement, args ...any) (
 }
 
 // pendingAfter returns all pending deliveries with IDs above after.
-func (s *Store) pendingAfter(ctx context.Context, q querier, after int64) ([]pombo.Delivery, error) {
+func (s *Store) pendingAfter(ctx context.Context, q querier, hooks *registry, after int64) ([]pombo.Delivery, error) {
 	rows, err := q.QueryContext(ctx, s.dialect.form(afterQuery), after)
 	if err != nil {
 		return nil, err
 	}
-	return s.scanDeliveries(rows)
+	all, err := s.scanDeliveries(rows)
+	if err != nil {
+		return nil, err
+	}
+	pending := all[:0]
+	for _, d := range all {
+		if hooks.judge(&d); d.State == pombo.Pending {
+			pending = append(pending, d)
+		}
+	}
+	return pending, nil
 }
 
 func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
@@ -97,7 +109,7 @@ func (s *Store) WebhooksWithPending(ctx context.Context) ([]string, error) {
 	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT w.id FROM pombo_webhook w
-		WHERE EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = w.id AND d.state = 'pending')
+		WHERE EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.id + 0 > w.dead_through)
 		ORDER BY w.id`)
 	if err != nil {
 		return nil, readError(ctx, doing, err)

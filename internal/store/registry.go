@@ -3,6 +3,7 @@ package store
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"pombo"
 )
@@ -14,6 +15,9 @@ import (
 type registry struct {
 	global     *pombo.Webhook // nil: none
 	byInstance map[pombo.InstanceID]pombo.Webhook
+	// deadThrough has the webhooks (also of deleted instances) whose column of
+	// that name is not 0.
+	deadThrough map[string]int64
 }
 
 // wanting appends to ids the webhooks that want e.
@@ -27,8 +31,30 @@ func (r *registry) wanting(e *pombo.Event, ids []string) []string {
 	return ids
 }
 
+func (r *registry) copy() *registry {
+	return &registry{global: r.global, byInstance: maps.Clone(r.byInstance), deadThrough: maps.Clone(r.deadThrough)}
+}
+
+// dead marks a webhook's deliveries up to through; 0 takes the mark away.
+func (r *registry) dead(webhook string, through int64) *registry {
+	next := r.copy()
+	if through == 0 {
+		delete(next.deadThrough, webhook)
+	} else {
+		next.deadThrough[webhook] = through
+	}
+	return next
+}
+
+// judge makes d what it is: a mark may not have been written down yet.
+func (r *registry) judge(d *pombo.Delivery) {
+	if d.State == pombo.Pending && d.ID <= r.deadThrough[d.WebhookID] {
+		d.State, d.Reason, d.Parked, d.NextAttempt = pombo.Dead, pombo.Disabled, false, time.Time{}
+	}
+}
+
 func (r *registry) with(w pombo.Webhook) *registry {
-	next := &registry{global: r.global, byInstance: maps.Clone(r.byInstance)}
+	next := r.copy()
 	if w.Instance == "" {
 		next.global = &w
 	} else {
@@ -38,7 +64,7 @@ func (r *registry) with(w pombo.Webhook) *registry {
 }
 
 func (r *registry) without(id pombo.InstanceID) *registry {
-	next := &registry{global: r.global, byInstance: maps.Clone(r.byInstance)}
+	next := r.copy()
 	delete(next.byInstance, id)
 	return next
 }

@@ -70,6 +70,11 @@ const (
 // settle records attempts, oldest first. A statement updates a row once, so
 // attempts of the same delivery go into rounds of their own.
 func (t *txn) settle(ctx context.Context, attempts []pombo.Attempt) error {
+	if len(t.hooks.deadThrough) > 0 {
+		if err := t.buryAttempted(ctx, attempts); err != nil {
+			return err
+		}
+	}
 	inRound := make(map[int64]bool, len(attempts))
 	start := 0
 	for i, a := range attempts {

@@ -70,6 +70,7 @@ type Store struct {
 	drained  chan struct{} // closed when the committer has ended
 	drainErr error         // set before drained is closed
 	house    sync.WaitGroup
+	buryNow  chan struct{} // capacity 1: there is something to bury
 	endHouse context.CancelFunc
 	closing  sync.Once
 	closeErr error
@@ -85,6 +86,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, hasGlobal: o.Global != nil,
 		queue: newQueue(), stopped: make(chan struct{}), drained: make(chan struct{}),
+		buryNow: make(chan struct{}, 1),
 	}
 	if o.LockWait == 0 {
 		o.LockWait = 5 * time.Second
@@ -135,6 +137,9 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 		close(s.stopped)
 		<-s.drained
 		return fmt.Errorf("storing the global webhook: %w", err)
+	}
+	if len(hooks.deadThrough) > 0 {
+		s.signalBury()
 	}
 	house, end := context.WithCancel(context.Background())
 	s.endHouse = end

@@ -224,6 +224,85 @@ func TestAppendAndDisableTogether(t *testing.T) {
 	})
 }
 
+// A webhook with a long backlog is switched off at once; that its deliveries are
+// dead shows everywhere before it is written down row by row, which takes place
+// beside other work and goes on after a restart.
+func TestDisableBacklog(t *testing.T) {
+	each(t, func(t *testing.T, uri string) {
+		const rows = 7_000
+		var hold atomic.Bool
+		fault := func(op string) error {
+			if op == "housekeeping" && hold.Load() {
+				return errors.New("not now")
+			}
+			return nil
+		}
+		s := open(t, store.Options{URI: uri, Fault: fault})
+		i, w := hooked(t, s, "i")
+		fillPending(t, s, i, w, rows)
+		ctx := within(t)
+		ds, err := s.Pending(ctx, w.ID, 0, rows+1)
+		must(t, err)
+		if len(ds) != rows {
+			t.Fatalf("%d pending, want %d", len(ds), rows)
+		}
+		hold.Store(true)
+		w.Enabled = false
+		_, err = s.PutWebhook(ctx, w)
+		must(t, err)
+		w.Enabled = true
+		_, err = s.PutWebhook(ctx, w)
+		must(t, err)
+		must(t, s.Append(ctx, event(i, "new")))
+		must(t, s.Settle(ctx, pombo.Attempt{Delivery: ds[3].ID, Number: 1, State: pombo.Delivered}))
+		must(t, s.PutSent(ctx, pombo.SentMessage{Instance: i.ID, ID: "barrier"}))
+		check := func() {
+			t.Helper()
+			left, err := s.Pending(ctx, w.ID, 0, rows)
+			must(t, err)
+			if len(left) != 1 || left[0].Event.Key != "new" {
+				t.Errorf("%d pending, want the new one only", len(left))
+			}
+			lane, err := s.PendingInLane(ctx, w.ID, ds[7].Lane(), 0, rows)
+			must(t, err)
+			if len(lane) != 0 {
+				t.Errorf("%d pending in a lane", len(lane))
+			}
+			for _, k := range []int{0, 3, rows - 1} {
+				d, _, err := s.Delivery(ctx, ds[k].ID)
+				must(t, err)
+				if d.State != pombo.Dead || d.Reason != pombo.Disabled {
+					t.Errorf("delivery %d is %s %s", d.ID, d.State, d.Reason)
+				}
+			}
+		}
+		written := func() (n int) {
+			t.Helper()
+			must(t, s.Reads().QueryRowContext(ctx, `SELECT COUNT(*) FROM pombo_delivery WHERE state = 'dead'`).Scan(&n))
+			return n
+		}
+		check()
+		if n := written(); n != 1 {
+			t.Errorf("%d written down while housekeeping is held, want 1", n)
+		}
+		must(t, s.Close())
+		hold.Store(false)
+		s = open(t, store.Options{URI: uri, Fault: fault})
+		waitUntil(t, func() bool { return written() == rows })
+		waitUntil(t, func() bool {
+			var marks int
+			must(t, s.Reads().QueryRowContext(ctx, `SELECT COUNT(*) FROM pombo_webhook WHERE dead_through > 0`).Scan(&marks))
+			return marks == 0
+		})
+		check()
+		d, err := s.Attempts(ctx, ds[3].ID)
+		must(t, err)
+		if len(d) != 1 {
+			t.Errorf("%d attempts recorded, want 1", len(d))
+		}
+	})
+}
+
 func TestCleanSent(t *testing.T) {
 	each(t, func(t *testing.T, uri string) {
 		s := open(t, store.Options{URI: uri})

@@ -107,15 +107,6 @@ func (op *putWebhookOp) put(ctx context.Context, t *txn) error {
 	return nil
 }
 
-// disable makes what is pending for a webhook dead: disabled.
-func (t *txn) disable(ctx context.Context, webhook string) error {
-	_, err := t.exec(ctx, `
-		UPDATE pombo_delivery SET state = 'dead', reason = 'disabled', parked = FALSE, next_attempt_at = NULL, ended_at = $2
-		WHERE webhook_id = $1 AND state = 'pending'`, webhook, t.now.UnixMilli())
-	t.forget(webhook)
-	return err
-}
-
 // Webhook returns the webhook of a living instance; ok is false if none was set.
 func (s *Store) Webhook(_ context.Context, instance pombo.InstanceID) (w pombo.Webhook, ok bool, err error) {
 	w, ok = s.hooks.Load().byInstance[instance]
@@ -136,7 +127,7 @@ func (s *Store) Webhooks(ctx context.Context) ([]pombo.Webhook, error) {
 		SELECT `+webhookColumns+`
 		FROM pombo_webhook w LEFT JOIN pombo_instance i ON i.id = w.instance_id
 		WHERE w.instance_id IS NULL OR i.deleted_at IS NULL
-			OR EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = w.id AND d.state = 'pending')
+			OR EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.id + 0 > w.dead_through)
 		ORDER BY w.id`)
 	if err != nil {
 		return nil, readError(ctx, doing, err)
@@ -206,6 +197,9 @@ func (s *Store) loadRegistry(ctx context.Context, q querier) (*registry, error) 
 		return nil, err
 	}
 	r := &registry{byInstance: make(map[pombo.InstanceID]pombo.Webhook, len(all))}
+	if r.deadThrough, err = loadDeadThrough(ctx, q); err != nil {
+		return nil, err
+	}
 	for _, w := range all {
 		if w.Instance == "" {
 			r.global = &w

@@ -54,6 +54,10 @@ CREATE TABLE pombo_webhook (
 	by_events   BOOLEAN NOT NULL,
 	base64      BOOLEAN NOT NULL,
 	headers     TEXT NOT NULL, -- JSON object; may hold secrets
+	-- Deliveries up to this id that still read pending are dead: disabled. So a
+	-- webhook with a long backlog is switched off in an instant; housekeeping
+	-- then writes it down row by row, and sets this back to 0.
+	dead_through BIGINT NOT NULL DEFAULT 0,
 	created_at  BIGINT NOT NULL,
 	updated_at  BIGINT NOT NULL,
 	CHECK (instance_id IS NOT NULL OR id = 'global'),
