@@ -89,14 +89,17 @@ func (m *Manager) Logout(ctx context.Context, name string) error {
 const logoutPatience = 10 * time.Second
 
 // Delete logs the instance out if it is linked and deletes it. Its name is free
-// afterwards. What its chats had pending is given up; the events of the
-// deletion itself are still delivered.
+// afterwards. What it had pending is given up; the events of the deletion
+// itself, from the logout on, are still delivered.
 func (m *Manager) Delete(ctx context.Context, name string) error {
 	e, err := m.hold(name)
 	if err != nil {
 		return err
 	}
 	defer e.op.Unlock()
+	if err := m.giveUp(ctx, e.instance().ID); err != nil {
+		return err
+	}
 	e.endSession(ctx, m)
 	e.hook.Lock()
 	defer e.hook.Unlock()
@@ -110,6 +113,23 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 	m.mu.Unlock()
 	e.gone.Store(true)
 	m.log.Info("instance deleted", "instance", name)
+	return nil
+}
+
+// giveUp ends what an instance has pending. It comes before the logout, whose
+// events are still to be delivered.
+func (m *Manager) giveUp(ctx context.Context, id pombo.InstanceID) error {
+	w, ok, err := m.o.Webhooks.Webhook(ctx, id)
+	if err != nil || !ok {
+		return err
+	}
+	if err := m.o.Webhooks.GiveUp(ctx, id); err != nil {
+		return err
+	}
+	off := w
+	off.Enabled = false
+	m.o.Deliver.SetWebhook(off) // what it holds of them is dropped
+	m.o.Deliver.SetWebhook(w)
 	return nil
 }
 

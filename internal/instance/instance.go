@@ -19,7 +19,7 @@ type Store interface {
 	// first events, all or nothing.
 	CreateInstance(ctx context.Context, i pombo.Instance, w *pombo.Webhook, events ...pombo.Event) error
 	UpdateInstance(ctx context.Context, i pombo.Instance, events ...pombo.Event) error
-	// DeleteInstance gives up what is pending and appends the last events, all or
+	// DeleteInstance deletes an instance and appends its last events, all or
 	// nothing.
 	DeleteInstance(ctx context.Context, id pombo.InstanceID, events ...pombo.Event) error
 	Append(ctx context.Context, events ...pombo.Event) error
@@ -27,6 +27,8 @@ type Store interface {
 
 // WebhookStore keeps the webhooks. *store.Store is one.
 type WebhookStore interface {
+	// GiveUp ends what is pending for the instance's own webhook.
+	GiveUp(ctx context.Context, id pombo.InstanceID) error
 	PutWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
 	Webhook(ctx context.Context, id pombo.InstanceID) (pombo.Webhook, bool, error)
 }

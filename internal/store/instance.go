@@ -169,11 +169,36 @@ func (t *txn) living(ctx context.Context, id pombo.InstanceID) error {
 	return err
 }
 
-// DeleteInstance deletes an instance: its name is free at once, what was pending
-// for its own webhook becomes dead: disabled, and then events are appended, which
-// are still delivered to that webhook. All of that is one transaction. What is
-// pending for the global webhook stays pending: the one who asked for it is still
-// there. Rows stay until their deliveries are gone.
+// GiveUp makes what is pending for the instance's own webhook dead: disabled. It
+// is the first step of a deletion; the events of the deletion itself come after
+// it and are delivered. What is pending for the global webhook stays pending: the
+// one who asked for it is still there.
+//
+// An instance without a webhook, or deleted, has nothing to give up. Error:
+// Unavailable.
+func (s *Store) GiveUp(ctx context.Context, id pombo.InstanceID) error {
+	op := &giveUpOp{id: id}
+	return s.submit(ctx, op.name(), op)
+}
+
+type giveUpOp struct{ id pombo.InstanceID }
+
+func (*giveUpOp) name() string { return "give up deliveries" }
+
+func (*giveUpOp) weight() (events, bytes int) { return 1, 0 }
+
+func (op *giveUpOp) apply(ctx context.Context, t *txn) error {
+	w, ok := t.hooks.byInstance[op.id]
+	if !ok {
+		return nil
+	}
+	return t.disable(ctx, w.ID)
+}
+
+// DeleteInstance deletes an instance: its name is free at once, and the given
+// events are the last that are appended for its own webhook. All of that is one
+// transaction. What is pending is still delivered (see GiveUp); rows stay until
+// then.
 //
 // A repeated call succeeds. Errors: NotFound if the instance never was; Invalid
 // as for Append; Unavailable.
@@ -209,11 +234,6 @@ func (op *deleteOp) apply(ctx context.Context, t *txn) error {
 	if _, err := t.exec(ctx, `UPDATE pombo_instance SET deleted_at = $2, updated_at = $2 WHERE id = $1`,
 		string(op.id), t.now.UnixMilli()); err != nil {
 		return err
-	}
-	if w, ok := t.hooks.byInstance[op.id]; ok {
-		if err := t.disable(ctx, w.ID); err != nil {
-			return err
-		}
 	}
 	if err := t.append(ctx, op.events); err != nil {
 		return err

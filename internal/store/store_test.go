@@ -208,6 +208,7 @@ func TestAppendAndDisableTogether(t *testing.T) {
 			func() error { return s.Append(ctx, event(i, "i1"), event(j, "j1")) },
 			func() error { _, err := s.PutWebhook(ctx, off); return err },
 			func() error { return s.Append(ctx, event(i, "i2"), event(j, "j2")) },
+			func() error { return s.GiveUp(ctx, j.ID) },
 			func() error { return s.DeleteInstance(ctx, j.ID, event(j, "last")) },
 			func() error { return s.Append(ctx, event(j, "j3")) },
 		) {
