@@ -50,6 +50,9 @@ type conn struct {
 	ended   bool     // the server said its last word: what the client still says is ignored
 	offered uint64   // stanzas up to this sequence number are announced as offline
 	offline int      // how many of them there were; -1 once the end was announced
+	// echoes counts, by ID, the acks still to come for stanzas that a retry receipt
+	// has confirmed already; see handleReceipt.
+	echoes map[string]int
 }
 
 type outgoing struct {

@@ -123,16 +123,17 @@ func offlinePreview(queue []*stanza) node {
 }
 
 // confirm takes a stanza that the client confirmed out of its queue. Only what was sent on this connection can be
-// confirmed. kind is the type attribute that the confirmation repeats; messages are confirmed whatever it is.
-func (s *Server) confirm(t *batch, d *device, class, id, kind, via string) {
+// confirmed. kind is the type attribute that the confirmation repeats; messages are confirmed whatever it is. It
+// returns whether there was one to confirm.
+func (s *Server) confirm(t *batch, d *device, class, id, kind, via string) bool {
 	if s.faults.keep(d) {
-		return
+		return false
 	}
 	i := slices.IndexFunc(d.queue[:d.sent], func(st *stanza) bool {
 		return st.class == class && st.id == id && (class == "message" || st.kind == kind)
 	})
 	if i < 0 {
-		return
+		return false
 	}
 	st := d.queue[i]
 	copy(d.queue[1:i+1], d.queue[:i]) // mostly i is 0
@@ -144,6 +145,7 @@ func (s *Server) confirm(t *batch, d *device, class, id, kind, via string) {
 		s.recordConfirmation(t, d, st, via)
 	}
 	t.touched[d] = struct{}{}
+	return true
 }
 
 // Confirmation says that a companion took responsibility for a message stanza.

@@ -18,7 +18,12 @@ func (c *conn) handleAck(n *node) {
 		return
 	}
 	c.s.update(func(t *batch) {
-		c.s.confirm(t, c.device, str(n, "class"), str(n, "id"), str(n, "type"), "ack")
+		id := str(n, "id")
+		if str(n, "class") == "message" && c.echoes[id] > 0 {
+			c.echoes[id]--
+			return
+		}
+		c.s.confirm(t, c.device, str(n, "class"), id, str(n, "type"), "ack")
 	})
 }
 
@@ -37,7 +42,14 @@ func (c *conn) handleReceipt(n *node) {
 				c.s.confirm(t, c.device, "message", id, "", "receipt")
 			}
 		case "retry":
-			c.s.confirm(t, c.device, "message", ids[0], "", "retry")
+			// The client acks the stanza as well (whatsmeow message.go, decryptMessages).
+			// That must not confirm what is sent again, under the same ID.
+			if c.s.confirm(t, c.device, "message", ids[0], "", "retry") {
+				if c.echoes == nil {
+					c.echoes = map[string]int{}
+				}
+				c.echoes[ids[0]]++
+			}
 			c.s.resend(t, c.device, n)
 		}
 		if slices.Contains([]string{"", "inactive", "read", "read-self", "played", "played-self"}, kind) {
