@@ -135,7 +135,7 @@ func TestABacklogCostsNoMemory(t *testing.T) {
 				synctest.Wait()
 				most = max(most, heapSize())
 				s := b.d.Stats()[0]
-				if s.Lanes > laneLimit || s.Loaded != 0 || s.Waiting == 0 {
+				if s.Lanes > standardBounds.laneLimit || s.Loaded != 0 || s.Waiting == 0 {
 					t.Errorf("the window is %+v: want nothing loaded while all chats wait", s)
 				}
 				t.Logf("%d lanes waiting, %d attempts, %d rows read, %d MB more heap at most", s.Waiting, s.Failed, store.rows, (most-before)>>20)
@@ -238,7 +238,7 @@ func TestSlotsAreSharedFairly(t *testing.T) {
 			t.Errorf("%d POSTs were in flight: want 4 and one by right for each webhook at most", most)
 		}
 		for _, path := range []string{"/x", "/y", "/z"} {
-			if got[path] < 60 {
+			if got[path] < 70 { // 60 it gets by right
 				t.Errorf("%s got %d requests in a minute", path, got[path])
 			}
 		}

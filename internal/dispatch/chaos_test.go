@@ -24,12 +24,12 @@ type chaos struct {
 	mu       sync.Mutex
 	draws    *rand.Rand // of the receiver and the store
 	calm     bool
-	run      int              // counts restarts
-	ids      map[int64]string // the webhook-id each delivery came with
-	busy     map[string]int64 // by lane: what is being answered
-	latest   map[string]int64 // by lane: what came last in this run
-	over     map[int64]int    // the run in which a delivery was taken
-	disabled map[string]bool  // webhooks whose rows died at some time
+	run      int                  // counts restarts
+	ids      map[int64]string     // the webhook-id each delivery came with
+	busy     map[string]int64     // by lane: what is being answered
+	latest   map[string]int64     // by lane: what came last in this run
+	over     map[int64]int        // the run in which a delivery was taken
+	disabled map[string]time.Time // by webhook: when its rows died last
 	requests int
 	repeats  int
 }
@@ -55,6 +55,7 @@ func (c *chaos) isCalm() bool {
 
 // arrive checks a request against all that came before.
 func (c *chaos) arrive(p posted, lane, messageID string) {
+	d := c.store.row(p.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
@@ -65,6 +66,10 @@ func (c *chaos) arrive(p posted, lane, messageID string) {
 		}
 	}
 	c.ids[p.ID] = messageID
+	// An attempt that was under way may be repeated on another connection.
+	if d.Reason == pombo.Disabled && time.Since(c.disabled[d.WebhookID]) > 300*time.Millisecond {
+		c.t.Errorf("delivery %d came though it is dead", p.ID)
+	}
 	if other, ok := c.busy[lane]; ok {
 		c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
 	}
@@ -147,7 +152,7 @@ func (c *chaos) restart(o Options, hooks map[string]pombo.Webhook) {
 }
 
 func TestChaos(t *testing.T) {
-	runs := 6
+	runs := 8
 	if testing.Short() {
 		runs = 3
 	}
@@ -172,21 +177,35 @@ func oneChaos(t *testing.T, seed uint64) {
 	c := &chaos{
 		rnd: rand.New(rand.NewPCG(seed, 1)), draws: rand.New(rand.NewPCG(seed, 2)),
 		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, over: map[int64]int{},
-		disabled: map[string]bool{},
+		disabled: map[string]time.Time{},
 	}
 	p := DefaultPolicy()
 	p.Concurrency = 1 + c.rnd.IntN(6)
-	p.Timeout = time.Second
+	p.Timeout, p.InitialDelay = time.Second, 50*time.Millisecond
 	o := Options{Policy: p, Grace: time.Second, MaxInFlight: 1 + c.rnd.IntN(12)}
 	onPipe(t, c.serve, o, func(b *bench) {
 		c.bench = b
+		if seed%2 == 0 { // so little memory that every bound is met
+			b.bounds = &bounds{
+				laneDepth: 1 + c.rnd.IntN(4), windowFloor: 3 * deliverySize, windowSize: int64(3+c.rnd.IntN(8)) * deliverySize,
+				allWindows: 12 * deliverySize, laneFloor: 2, laneLimit: 3 + c.rnd.IntN(20), allLanes: 20,
+				pageSize: 1 + c.rnd.IntN(20), inboxSize: c.rnd.IntN(4),
+			}
+			b.stop()
+			b.start(o)
+		}
 		b.store.manual, b.store.fault = true, c.fault
+		b.store.slow = func() {
+			if c.draw(3) == 0 {
+				time.Sleep(time.Duration(c.draw(300)) * time.Millisecond)
+			}
+		}
 		hooks := map[string]pombo.Webhook{"a": hook("a"), "b": hook("b"), "c": hook("c")}
 		for _, w := range hooks {
 			b.d.SetWebhook(w)
 		}
 		for range 1500 {
-			c.step(o, hooks)
+			c.step(o, hooks, seed/2%2 == 0)
 		}
 		c.mu.Lock()
 		c.calm = true
@@ -200,10 +219,12 @@ func oneChaos(t *testing.T, seed uint64) {
 	})
 }
 
-// step does one random thing.
-func (c *chaos) step(o Options, hooks map[string]pombo.Webhook) {
+// step does one random thing. Restarts and switching off are only in half of
+// the runs: they start over from the store, and so hide what was lost in memory.
+func (c *chaos) step(o Options, hooks map[string]pombo.Webhook, restarts bool) {
 	id := string(rune('a' + c.rnd.IntN(3)))
 	switch n := c.rnd.IntN(1000); {
+	case n >= 990 && !restarts:
 	case n < 600:
 		chats := make([]string, 1+c.rnd.IntN(4))
 		for i := range chats {
@@ -228,7 +249,7 @@ func (c *chaos) step(o Options, hooks map[string]pombo.Webhook) {
 		c.d.SetWebhook(w)
 	case n < 995:
 		c.mu.Lock()
-		c.disabled[id] = true
+		c.disabled[id] = time.Now()
 		c.mu.Unlock()
 		c.store.disable(id)
 		if n%2 == 0 {
@@ -257,7 +278,7 @@ func (c *chaos) verify() {
 		switch {
 		case d.State == pombo.Pending:
 			c.t.Errorf("delivery %d of %s is still pending, after %d attempts", id, d.WebhookID, d.Attempts)
-		case d.Reason == pombo.Disabled && !c.disabled[d.WebhookID]:
+		case d.Reason == pombo.Disabled && c.disabled[d.WebhookID].IsZero():
 			c.t.Errorf("delivery %d is dead: disabled, but its webhook never was", id)
 		case d.Reason != pombo.Disabled && !came:
 			c.t.Errorf("delivery %d is %s %s but never came", id, d.State, d.Reason)

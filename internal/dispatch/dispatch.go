@@ -65,6 +65,7 @@ type Dispatcher struct {
 
 	client *client
 	slots  *slots
+	bounds bounds
 	usage  usage
 	wg     sync.WaitGroup // workers and readers
 	// refused tells that the store did not take the last result.
@@ -91,7 +92,7 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		grace:   cmp.Or(o.Grace, 10*time.Second),
 		slots:   newSlots(cmp.Or(o.MaxInFlight, 2048)),
-		runners: map[string]*runner{},
+		runners: map[string]*runner{}, bounds: standardBounds,
 	}
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())

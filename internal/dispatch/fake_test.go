@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,7 @@ type memoryStore struct {
 	manual    bool // commit is called by the test
 	fault     func(op string) error
 	onSettle  func(pombo.Attempt)
+	slow      func() // called before and after a read
 }
 
 func newMemoryStore(t testing.TB) *memoryStore { return &memoryStore{t: t} }
@@ -84,6 +86,10 @@ func (s *memoryStore) PendingInLane(ctx context.Context, webhook string, lane po
 }
 
 func (s *memoryStore) find(op string, after int64, limit int, want func(*pombo.Delivery) bool) ([]pombo.Delivery, error) {
+	if s.slow != nil {
+		s.slow()
+		defer s.slow()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.failing(op); err != nil {
@@ -109,9 +115,9 @@ func (s *memoryStore) Settle(ctx context.Context, attempts ...pombo.Attempt) err
 	if err := s.failing("settle"); err != nil {
 		return err
 	}
-	s.queued = append(s.queued, attempts...)
 	for _, a := range attempts {
 		s.check(a)
+		s.queued = append(s.queued, a)
 		if s.onSettle != nil {
 			s.onSettle(a)
 		}
@@ -134,6 +140,15 @@ func (s *memoryStore) check(a pombo.Attempt) {
 	case (a.State == pombo.Dead) != (a.Reason != "") || (a.State == pombo.Pending) == a.NextAttempt.IsZero():
 		s.t.Errorf("attempt whose reason or next attempt does not fit its state: %+v", a)
 	}
+	last := s.rows[a.Delivery-1].Attempts
+	for _, q := range s.queued {
+		if q.Delivery == a.Delivery {
+			last = q.Number
+		}
+	}
+	if a.Number != last+1 {
+		s.t.Errorf("delivery %d: attempt %d follows %d: the store would ignore it, or miss one", a.Delivery, a.Number, last)
+	}
 }
 
 func (s *memoryStore) commit() {
@@ -146,8 +161,9 @@ func (s *memoryStore) commitLocked() {
 	for _, a := range s.queued {
 		d := &s.rows[a.Delivery-1]
 		s.committed = append(s.committed, a)
+		d.Attempts = a.Number
 		if d.State == pombo.Pending {
-			d.State, d.Reason, d.Attempts, d.NextAttempt = a.State, a.Reason, a.Number, a.NextAttempt
+			d.State, d.Reason, d.NextAttempt = a.State, a.Reason, a.NextAttempt
 		}
 	}
 	s.queued = s.queued[:0]
@@ -244,6 +260,8 @@ type bench struct {
 	store *memoryStore
 	d     *Dispatcher
 	stop  func()
+	// bounds are those of the next dispatcher, if set.
+	bounds *bounds
 }
 
 // onPipe runs f under synctest with a receiver of its own.
@@ -276,6 +294,9 @@ func (b *bench) run(o Options) {
 		o.Encode = plain
 	}
 	d := newDispatcher(o, b.net.dial)
+	if b.bounds != nil {
+		d.bounds = *b.bounds
+	}
 	b.d = d
 	ctx, cancel := context.WithCancel(b.t.Context())
 	ended := make(chan error, 1)
@@ -318,4 +339,9 @@ func body(t testing.TB, r *http.Request) (p posted) {
 		t.Errorf("the body %q: %v", buf.Bytes(), err)
 	}
 	return p
+}
+
+// testLogger logs into w, which is read when nothing logs any more.
+func testLogger(w *strings.Builder) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -7,12 +7,10 @@ import (
 	"pombo"
 )
 
-// The bounds of reading from the store.
+// How long a store that fails is left alone.
 const (
-	pageSize  = 256 // rows that a scan asks for
-	inboxSize = 128 // announcements kept while a scan is under way
-	minPause  = 500 * time.Millisecond
-	maxPause  = 30 * time.Second
+	minPause = 500 * time.Millisecond
+	maxPause = 30 * time.Second
 )
 
 // feed is what a runner knows about reading from the store. There are two kinds
@@ -71,7 +69,7 @@ func (f *feed) wantsScan(w *window, concurrency int) bool {
 func (r *runner) announce(d pombo.Delivery, now time.Time) {
 	f := &r.feed
 	switch {
-	case f.scanning && len(f.inbox) < inboxSize:
+	case f.scanning && len(f.inbox) < r.win.bounds.inboxSize:
 		f.inbox = append(f.inbox, d)
 	case f.scanning:
 		f.lost = true
@@ -133,7 +131,7 @@ func (r *runner) nextRead() (page, bool) {
 		return page{}, false
 	}
 	f.scanning = true
-	return page{generation: r.generation, scan: true, after: r.win.tail, limit: r.win.pageLimit(pageSize)}, true
+	return page{generation: r.generation, scan: true, after: r.win.tail, limit: r.win.pageLimit(r.win.bounds.pageSize)}, true
 }
 
 // digest puts what was read into the window.
@@ -200,7 +198,8 @@ func (r *runner) pause(err error, now time.Time) {
 	}
 }
 
-// settle hands a result to the store, for as long as it takes.
+// settle hands a result to the store, for as long as it takes. A result that
+// the store calls Invalid would be refused for ever; that is a bug of ours.
 func (r *runner) settle(a pombo.Attempt) {
 	for n := 0; ; n++ {
 		err := r.d.store.Settle(r.d.settling, a)
@@ -213,6 +212,11 @@ func (r *runner) settle(a pombo.Attempt) {
 		if r.d.refused.CompareAndSwap(false, true) {
 			r.d.log.Error("the store did not take the result of a delivery; nothing more is sent until it does",
 				"webhook", r.id, "delivery", a.Delivery, "error", err)
+		}
+		if pombo.KindOf(err) == pombo.Invalid {
+			r.d.log.Error("the store refused the result of a delivery; it will be delivered again after the next start",
+				"webhook", r.id, "delivery", a.Delivery, "error", err)
+			return
 		}
 		if !sleep(r.d.settling, min(minPause<<min(n, 10), maxPause/6)) {
 			r.d.log.Error("the result of a delivery was not stored before the end; it will be delivered again with the same webhook-id",

@@ -150,7 +150,7 @@ func TestALaneDoesNotWaitForTheCommit(t *testing.T) {
 	onPipe(t, rc.ServeHTTP, Options{}, func(b *bench) {
 		b.store.manual = true
 		b.d.SetWebhook(hook("w"))
-		chats := make([]string, 5*laneDepth) // more than is loaded at once: refills must not see them again
+		chats := make([]string, 5*standardBounds.laneDepth) // more than is loaded at once: refills must not see them again
 		for i := range chats {
 			chats[i] = "a"
 		}

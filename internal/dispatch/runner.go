@@ -52,7 +52,7 @@ type flight struct {
 }
 
 func newRunner(d *Dispatcher, id string) *runner {
-	return &runner{d: d, id: id, win: newWindow(&d.policy, &d.usage)}
+	return &runner{d: d, id: id, win: newWindow(&d.policy, &d.bounds, &d.usage)}
 }
 
 func (r *runner) open() {

@@ -8,18 +8,31 @@ import (
 	"pombo"
 )
 
-// The bounds of what is in memory. Sizes are in bytes, counted by cost.
-const (
-	laneDepth    = 32        // deliveries loaded per lane
-	refillAt     = 8         // a lane that has more is refilled when so many are left
-	windowFloor  = 128 << 10 // loaded per webhook, whatever the others hold
-	windowSize   = 4 << 20   // loaded per webhook
-	allWindows   = 64 << 20  // loaded in all, beyond the floors
-	laneFloor    = 64        // lanes per webhook, whatever the others hold
-	laneLimit    = 16 << 10  // lanes per webhook
-	allLanes     = 128 << 10 // lanes in all, beyond the floors
-	deliverySize = 512       // what a delivery costs beside its data
-)
+// bounds limit what is in memory. Sizes are in bytes, counted by cost.
+type bounds struct {
+	laneDepth   int   // deliveries loaded per lane
+	refillAt    int   // a lane that has more is refilled when so many are left
+	windowFloor int64 // loaded per webhook, whatever the others hold
+	windowSize  int64 // loaded per webhook
+	allWindows  int64 // loaded in all, beyond the floors
+	laneFloor   int   // lanes per webhook, whatever the others hold
+	laneLimit   int   // lanes per webhook
+	allLanes    int64 // lanes in all, beyond the floors
+	pageSize    int   // rows that a scan asks for
+	inboxSize   int   // announcements kept while a scan is under way
+}
+
+// standardBounds keep a gateway with many webhooks and a backlog of any length
+// below 150 MB: what is loaded, beside what is in flight.
+var standardBounds = bounds{
+	laneDepth: 32, refillAt: 8,
+	windowFloor: 128 << 10, windowSize: 4 << 20, allWindows: 64 << 20,
+	laneFloor: 64, laneLimit: 16 << 10, allLanes: 128 << 10,
+	pageSize: 256, inboxSize: 128,
+}
+
+// deliverySize is what a delivery costs beside its data.
+const deliverySize = 512
 
 // usage is what the windows of all webhooks hold together.
 type usage struct {
@@ -54,6 +67,7 @@ type usage struct {
 // moves on: nothing reads that delivery again.
 type window struct {
 	policy *Policy
+	bounds *bounds
 	usage  *usage
 
 	lanes   map[pombo.Lane]*lane
@@ -102,8 +116,8 @@ type lane struct {
 	due      time.Time
 }
 
-func newWindow(p *Policy, u *usage) *window {
-	return &window{policy: p, usage: u, lanes: map[pombo.Lane]*lane{}, rowSize: 8 * deliverySize}
+func newWindow(p *Policy, b *bounds, u *usage) *window {
+	return &window{policy: p, bounds: b, usage: u, lanes: map[pombo.Lane]*lane{}, rowSize: 8 * deliverySize}
 }
 
 func cost(d *pombo.Delivery) int64 { return int64(len(d.Event.Data)) + deliverySize }
@@ -121,7 +135,7 @@ func (w *window) admit(d pombo.Delivery, now time.Time) bool {
 		w.usage.lanes.Add(1)
 		w.push(ln, d)
 	case d.ID <= ln.after: // loaded already
-	case ln.more || ln.phase == waiting || len(ln.queue) >= laneDepth:
+	case ln.more || ln.phase == waiting || len(ln.queue) >= w.bounds.laneDepth:
 		ln.more = true
 		ln.noted = ln.fetch == reading
 	case w.room() <= 0:
@@ -148,13 +162,13 @@ func (w *window) charge(n int64) {
 
 // room returns how many bytes may be loaded now.
 func (w *window) room() int64 {
-	shared := min(windowSize-w.bytes, allWindows-w.usage.bytes.Load())
-	return max(windowFloor-w.bytes, shared)
+	shared := min(w.bounds.windowSize-w.bytes, w.bounds.allWindows-w.usage.bytes.Load())
+	return max(w.bounds.windowFloor-w.bytes, shared)
 }
 
 // laneRoom tells whether there may be one more lane.
 func (w *window) laneRoom() bool {
-	return len(w.lanes) < laneFloor || len(w.lanes) < laneLimit && w.usage.lanes.Load() < allLanes
+	return len(w.lanes) < w.bounds.laneFloor || len(w.lanes) < w.bounds.laneLimit && w.usage.lanes.Load() < w.bounds.allLanes
 }
 
 // pageLimit returns how many rows a read may ask for, n at most, going by the
@@ -192,7 +206,7 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 			w.ready.push(ln)
 		}
 	}
-	if ln.more && ln.fetch == notAsked && ln.phase != waiting && len(ln.queue) <= refillAt {
+	if ln.more && ln.fetch == notAsked && ln.phase != waiting && len(ln.queue) <= w.bounds.refillAt {
 		ln.fetch = asked
 		w.hungry.push(ln)
 	}
@@ -292,7 +306,7 @@ func (w *window) nextRefill() (refill, bool) {
 			continue
 		}
 		ln.fetch, ln.noted = reading, false
-		r := refill{lane: ln, after: ln.after, limit: w.pageLimit(laneDepth - len(ln.queue))}
+		r := refill{lane: ln, after: ln.after, limit: w.pageLimit(w.bounds.laneDepth - len(ln.queue))}
 		if ln.phase == resting && ln.retry == ln.after+1 {
 			r.limit = 1 // a retry that may well fail again: no more than that is needed
 		}
