@@ -1,8 +1,11 @@
 package translate
 
 import (
+	"bytes"
 	"encoding/json"
+	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +108,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			evt.Info.ID, evt.Info.Timestamp = key.ID, time.Unix(ts, 0)
+			golden(t, name, one(t, scope(), evt).Data)
 
 			kept := scope()
 			kept.KeepWrappers = true
@@ -120,6 +124,37 @@ func TestExamples(t *testing.T) {
 				compare(t, c.version, got, c.want)
 			}
 		})
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares a payload with the one that was reviewed, byte for byte.
+func golden(t *testing.T, name string, data []byte) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, data, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteByte('\n')
+	path := filepath.Join("testdata", "golden", strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name)+".json")
+	if *update {
+		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Errorf("%s changed (go test -update writes it anew):\n%s", path, out.Bytes())
 	}
 }
 

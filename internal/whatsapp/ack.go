@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -47,6 +48,10 @@ func (l *line) handle(evt any) (committed bool) {
 	}
 	if len(made) == 0 {
 		return true
+	}
+	now := time.Now()
+	for i := range made {
+		made[i].Time = now // when it got here; the message has its own time in it
 	}
 	err := l.insist(l.ctx, "append events", func(ctx context.Context) error {
 		return l.s.n.o.Sink.Append(ctx, made...)

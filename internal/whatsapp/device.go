@@ -60,31 +60,38 @@ func (c *container) PutDevice(ctx context.Context, d *store.Device) error {
 	defer c.l.leave()
 	ctx, cancel := c.l.bound(ctx)
 	defer cancel()
-	fresh := !d.Initialized
-	if fresh {
-		jid, lid := d.GetJID(), d.GetLID().ToNonAD()
-		err := c.l.insist(ctx, "record the pairing", func(ctx context.Context) error {
-			err := c.l.s.n.o.Registry.Paired(ctx, c.l.s.id, jid.String(), lid.String())
-			if pombo.KindOf(err) == pombo.NotFound { // the instance was deleted meanwhile
-				c.l.end(err)
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("recording the pairing: %w", err)
-		}
+	if d.Initialized {
+		return c.l.insist(ctx, "save the device", func(ctx context.Context) error { return c.in.PutDevice(ctx, d) })
 	}
-	err := c.l.insist(ctx, "save the device", func(ctx context.Context) error { return c.in.PutDevice(ctx, d) })
-	if fresh && d.Initialized {
+	return c.putFirst(ctx, d)
+}
+
+// putFirst saves a device that was just paired. If it fails, whatsmeow tells
+// WhatsApp so and disconnects, for which it needs the line.
+func (c *container) putFirst(ctx context.Context, d *store.Device) error {
+	jid, lid := d.GetJID(), d.GetLID().ToNonAD()
+	err := c.l.persist(ctx, "record the pairing", func(ctx context.Context) error {
+		err := c.l.s.n.o.Registry.Paired(ctx, c.l.s.id, jid.String(), lid.String())
+		if pombo.KindOf(err) == pombo.NotFound {
+			return fmt.Errorf("%w: %w", errGone, err)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("recording the pairing: %w", err)
+	}
+	err = c.l.persist(ctx, "save the device", func(ctx context.Context) error { return c.in.PutDevice(ctx, d) })
+	if d.Initialized {
 		d.Container = c
 		c.l.guardStores(d)
 	}
-	if fresh && err == nil {
-		c.l.mu.Lock()
-		c.l.saved = account{jid: d.GetJID(), lid: d.GetLID().ToNonAD()}
-		c.l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("saving the device: %w", err)
 	}
-	return err
+	c.l.mu.Lock()
+	c.l.saved = account{jid: jid, lid: lid}
+	c.l.mu.Unlock()
+	return nil
 }
 
 // DeleteDevice does nothing: when WhatsApp has logged a device out, whatsmeow

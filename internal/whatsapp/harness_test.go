@@ -152,7 +152,7 @@ func (w *world) until(want pombo.ConnectionState) {
 	ctx := w.ctx()
 	for {
 		w.session.mu.Lock()
-		state, changed := w.session.snap.state, w.session.changed
+		state, changed := w.session.snap.now(), w.session.changed
 		w.session.mu.Unlock()
 		if state == want {
 			return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
@@ -178,8 +179,12 @@ func (s *Session) insist(ctx context.Context, fn func() error) error {
 	}
 }
 
-// unlinkLimit bounds how long Logout waits for a connection to unlink over.
-const unlinkLimit = 15 * time.Second
+// How long Logout waits for WhatsApp to unlink the device, and for the store to
+// forget it.
+const (
+	unlinkLimit = 15 * time.Second
+	forgetLimit = 15 * time.Second
+)
 
 // Logout unlinks the device at WhatsApp, appends STATUS_INSTANCE, LOGOUT_INSTANCE
 // and CONNECTION_UPDATE, and deletes the device. A pairing under way is ended.
@@ -199,6 +204,9 @@ func (s *Session) Logout(ctx context.Context) error {
 		return s.stop(ctx)
 	}
 	unlinked := s.unlink(ctx)
+	// What follows is done even if the caller's time was used up by WhatsApp.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetLimit)
+	defer cancel()
 	if err := s.stop(ctx); err != nil {
 		return err
 	}
@@ -254,6 +262,9 @@ func (s *Session) unlink(ctx context.Context) error {
 	return err
 }
 
+// unlink asks WhatsApp to remove this device. It is the first half of whatsmeow's
+// Logout; the other, which disconnects and deletes the device, is the session's
+// own business.
 func (l *line) unlink(ctx context.Context) error {
 	if !l.enter() {
 		return errOver
@@ -261,5 +272,12 @@ func (l *line) unlink(ctx context.Context) error {
 	defer l.leave()
 	ctx, stop := l.bound(ctx)
 	defer stop()
-	return l.client.Logout(ctx)
+	_, err := l.client.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{
+		Namespace: "md", Type: "set", To: types.ServerJID,
+		Content: []waBinary.Node{{
+			Tag:   "remove-companion-device",
+			Attrs: waBinary.Attrs{"jid": l.own, "reason": "user_initiated"},
+		}},
+	})
+	return err
 }

@@ -109,18 +109,31 @@ func queueOf(c *whatsmeow.Client) func() int {
 	return q.Len
 }
 
-// connect opens the socket. It returns when the handshake is done; the answer to
-// the login comes as a signal.
+// connect opens the socket. It returns when the handshake is done or the line is
+// over; the answer to the login comes as a signal. whatsmeow waits for a
+// handshake without looking at its context, so it is called beside.
 func (l *line) connect() error {
 	watchdog := time.AfterFunc(l.s.n.timing.dial, func() {
 		l.end(errors.New("WhatsApp did not answer"))
 	})
 	defer watchdog.Stop()
-	err := l.client.ConnectContext(l.ctx)
-	if cause := l.why(); cause != nil {
-		return cause
+	if !l.enter() {
+		return l.why()
 	}
-	return err
+	result := make(chan error, 1)
+	go func() {
+		defer l.leave()
+		result <- l.client.ConnectContext(l.ctx)
+	}()
+	select {
+	case err := <-result:
+		if cause := l.why(); cause != nil {
+			return cause
+		}
+		return err
+	case <-l.over:
+		return l.why()
+	}
 }
 
 // end makes the line over. It returns at once, may be called from anywhere and
@@ -152,11 +165,25 @@ const detachLimit = time.Second
 // Its senders do hold a lock over each send, though, and look at their context in
 // it. So the context is cancelled by a send whose context does just that when it
 // is looked at: whoever sends next, leaves at once.
+//
+// While the client opens or closes its socket it holds a lock that a send needs;
+// then nobody else sends either, and detach does not wait for it.
 func (l *line) detach() {
-	plug := plug{context.Background(), l.cancel}
-	_ = l.client.DangerousInternals().SendNode(plug, probe) // it sends nothing
-	l.cancel()
+	defer l.cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// It sends nothing, so what it returns says nothing.
+		_ = l.client.DangerousInternals().SendNode(plug{context.Background(), l.cancel}, probe)
+	}()
+	select {
+	case <-done:
+	case <-time.After(detachWait):
+	}
 }
+
+// detachWait is far longer than a send takes once the socket is closed.
+const detachWait = 50 * time.Millisecond
 
 // plug is a context that does something when whatsmeow asks whether it is over.
 type plug struct {
@@ -186,16 +213,16 @@ const drainLimit = 10 * time.Second
 // close ends the line and waits until nothing of it uses the stores any more.
 func (l *line) close() {
 	l.end(errClosed)
-	limit := time.NewTimer(drainLimit)
-	defer limit.Stop()
+	limit, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
 	// The reader must have left before the client disconnects: whatsmeow stops the
 	// consumer of frames, and a reader that still hands one on waits for ever.
 	select {
 	case <-l.gate.ended:
-		l.awaitDetached(limit.C)
-	case <-limit.C:
+		l.awaitDetached(limit)
+	case <-limit.Done():
 	}
-	l.client.Disconnect()
+	l.disconnect(limit)
 	l.mu.Lock()
 	idle := make(chan struct{})
 	if l.busy == 0 {
@@ -206,15 +233,29 @@ func (l *line) close() {
 	l.mu.Unlock()
 	select {
 	case <-idle:
-	case <-limit.C:
+	case <-limit.Done():
 		l.log.Error("a connection that was given up is still at work", "after", drainLimit)
+	}
+}
+
+// disconnect makes the client forget its socket. It waits for a client that is
+// still in a handshake, but not for ever.
+func (l *line) disconnect(limit context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.client.Disconnect()
+	}()
+	select {
+	case <-done:
+	case <-limit.Done():
 	}
 }
 
 // awaitDetached returns when the client has dropped its socket, which it does by
 // itself once the reader has left. Disconnecting before that would write to a
 // socket that is closing itself, without a lock between the two.
-func (l *line) awaitDetached(limit <-chan time.Time) {
+func (l *line) awaitDetached(limit context.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // with this nothing is sent, but the answer tells whether there is a socket
 	for {
@@ -224,7 +265,7 @@ func (l *line) awaitDetached(limit <-chan time.Time) {
 		}
 		select {
 		case <-time.After(time.Millisecond):
-		case <-limit:
+		case <-limit.Done():
 			return
 		}
 	}

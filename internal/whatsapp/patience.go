@@ -53,6 +53,22 @@ func (t *trouble) passed() {
 // ctx is the caller's, already bound to the line; if it ends first, that is no
 // failure of the store: its error is returned and the line goes on.
 func (l *line) insist(ctx context.Context, op string, fn func(context.Context) error) error {
+	err := l.persist(ctx, op, fn)
+	var spent *spentError
+	if errors.As(err, &spent) {
+		l.giveUp(op, spent.err)
+		return errOver
+	}
+	return err
+}
+
+// spentError says that patience is over; err was the last failure.
+type spentError struct{ err error }
+
+func (e *spentError) Error() string { return "the store keeps failing: " + e.err.Error() }
+
+// persist is insist, save that it leaves the line alone when it gives up.
+func (l *line) persist(ctx context.Context, op string, fn func(context.Context) error) error {
 	pause := l.s.n.timing.retryMin
 	for try := 1; ; try++ {
 		if l.why() != nil {
@@ -76,8 +92,7 @@ func (l *line) insist(ctx context.Context, op string, fn func(context.Context) e
 			l.log.Warn("the store failed, trying again", "op", op, "tries", try, "err", err)
 		}
 		if l.trouble.exhausted(time.Now()) || l.gate.queued() > queueFull {
-			l.giveUp(op, err)
-			return errOver
+			return &spentError{err}
 		}
 		select {
 		case <-time.After(pause):
@@ -93,13 +108,16 @@ func (l *line) giveUp(op string, err error) {
 	l.end(fmt.Errorf("%s: %w", op, err))
 }
 
+// errGone says that the instance was deleted while it was being paired.
+var errGone = errors.New("the instance is gone")
+
 // lasting tells whether a store's error says something about its arguments, so
 // that trying again is of no use: a constraint that does not hold, stored bytes of
 // a wrong length. The databases' own errors are known by what they have in
 // common, so that no driver is imported for it.
 func lasting(err error) bool {
 	if errors.Is(err, sqlstore.ErrInvalidLength) || errors.Is(err, sqlstore.ErrDeviceIDMustBeSet) ||
-		errors.Is(err, sql.ErrNoRows) {
+		errors.Is(err, sql.ErrNoRows) || errors.Is(err, errGone) {
 		return true
 	}
 	return constraint(err)

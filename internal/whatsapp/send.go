@@ -86,6 +86,7 @@ func (l *line) send(ctx context.Context, to types.JID, m *waE2E.Message) (pombo.
 	if err != nil {
 		return pombo.Sent{}, err
 	}
+	event.Time = time.Now()
 	l.appendSent(ctx, event)
 	return sent, nil
 }

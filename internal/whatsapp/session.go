@@ -41,6 +41,15 @@ type snapshot struct {
 	err   error // why the last attempt came to StateClose
 }
 
+// now is the snapshot's state. It does not wait for the run to notice that the
+// connection has ended.
+func (s snapshot) now() pombo.ConnectionState {
+	if s.state == pombo.StateOpen && (s.line == nil || s.line.why() != nil) {
+		return pombo.StateConnecting
+	}
+	return s.state
+}
+
 // account is the WhatsApp account behind the instance; zero before pairing.
 type account struct {
 	jid     types.JID // with device
@@ -79,18 +88,18 @@ func (s *Session) Wait(ctx context.Context) (pombo.ConnectionState, pombo.QR, er
 		s.mu.Lock()
 		snap, changed := s.snap, s.changed
 		s.mu.Unlock()
-		switch {
-		case snap.state == pombo.StateOpen:
-			return snap.state, pombo.QR{}, nil
-		case snap.state == pombo.StateClose:
-			return snap.state, pombo.QR{}, snap.err
+		switch state := snap.now(); {
+		case state == pombo.StateOpen:
+			return state, pombo.QR{}, nil
+		case state == pombo.StateClose:
+			return state, pombo.QR{}, snap.err
 		case snap.qr.Code != "":
-			return snap.state, snap.qr, nil
+			return snap.now(), snap.qr, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return snap.state, snap.qr, ctx.Err()
+			return snap.now(), snap.qr, ctx.Err()
 		}
 	}
 }
@@ -99,7 +108,7 @@ func (s *Session) Wait(ctx context.Context) (pombo.ConnectionState, pombo.QR, er
 func (s *Session) Snapshot() (pombo.ConnectionState, pombo.QR) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.snap.state, s.snap.qr
+	return s.snap.now(), s.snap.qr
 }
 
 // SetSettings changes the instance's habits, from the next event on.
@@ -152,7 +161,7 @@ func (s *Session) setSnapshot(snap snapshot) {
 func (s *Session) live() (*line, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.snap.state == pombo.StateOpen && s.snap.line != nil && s.snap.line.why() == nil {
+	if s.snap.now() == pombo.StateOpen {
 		return s.snap.line, nil
 	}
 	return nil, pombo.Errorf(pombo.Invalid, "The %q instance is not connected: connect it with GET /instance/connect/%s and scan the code if one is shown", s.name, s.name)
