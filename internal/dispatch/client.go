@@ -104,7 +104,7 @@ func (c *client) post(ctx context.Context, m message) (res result) {
 	target, repeated := first, false
 	for hop := 0; ; {
 		var tr trace
-		answer, err := c.roundTrip(ctx, &tr, target, m, res.at, trusted(first, target))
+		answer, err := c.roundTrip(ctx, &tr, target, m, res.at, trusted(first, target)) //nolint:bodyclose // drain closes it
 		if conn := tr.conn.Load(); conn != nil {
 			res.address = conn.address
 		}

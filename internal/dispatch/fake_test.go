@@ -278,7 +278,9 @@ func onPipe(t *testing.T, handler http.HandlerFunc, o Options, f func(b *bench))
 		if err := srv.Close(); err != nil {
 			t.Errorf("closing the receiver: %v", err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serving: %v", err)
+		}
 	})
 }
 
