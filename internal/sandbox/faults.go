@@ -112,7 +112,7 @@ func orElse(value, otherwise int) int {
 func (s *Server) each(number string, fn func(*conn)) int {
 	count := 0
 	for c := range s.conns {
-		if c.device != nil && c.device.conn == c && (number == "" || c.device.user.number == number) {
+		if c.device != nil && c.device.conn == c && !c.ended && (number == "" || c.device.user.number == number) {
 			fn(c)
 			count++
 		}

@@ -132,17 +132,22 @@ func TestFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	set(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	cut := func() {
+		t.Helper()
+		n.settle(t, c)
+		set(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	}
+	cut()
 	wait[*events.Disconnected](c, nil)
 	wait[*events.Connected](c, nil)
 
 	set(sandbox.FaultRequest{Kind: sandbox.FaultUnconfirmed})
 	id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "twice"})
 	wait[*events.Message](c, nil)
-	set(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	cut()
 	wait[*events.Connected](c, nil)
 	set(sandbox.FaultRequest{Kind: sandbox.FaultClear})
-	set(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	cut()
 	wait[*events.Connected](c, nil)
 	eventually(t, "it is confirmed after all", func() bool { return len(n.confirmed(t, bot)) == 1 })
 	if got := n.confirmed(t, bot); got[0].ID != id {
@@ -160,7 +165,7 @@ func TestFaults(t *testing.T) {
 	set(sandbox.FaultRequest{Kind: sandbox.FaultClear})
 
 	set(sandbox.FaultRequest{Kind: sandbox.FaultRefuse, Code: 402})
-	set(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	cut()
 	if evt := wait[*events.TemporaryBan](c, nil); evt.Expire == 0 {
 		t.Errorf("got %+v", evt)
 	}

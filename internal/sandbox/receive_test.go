@@ -175,7 +175,7 @@ func TestPresence(t *testing.T) {
 // TestManyContacts: each contact's first message takes a one-time key; before they run out the client brings new ones.
 func TestManyContacts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it makes 810 sessions")
+		t.Skip("it makes 810 sessions, which takes long")
 	}
 	n := startNetwork(t, sandbox.Options{})
 	c := newClient(t, n)

@@ -139,6 +139,7 @@ func (s *Server) update(fn func(t *batch)) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.current
+	b.used = true
 	fn(b)
 	if s.store == nil || len(b.rows) == 0 && !s.writing {
 		s.current = newBatch(b.number + 1)
@@ -177,6 +178,7 @@ func (s *Server) finish(b *batch) {
 // batch gathers the changes that are written in one transaction, and what may happen only after it.
 type batch struct {
 	number  uint64
+	used    bool                     // somebody may wait for it, also if it holds no changes
 	rows    map[rowKey]func() []byte // nil function: delete the row
 	after   []func()                 // run with s.mu held, in order
 	touched map[*device]struct{}     // devices with new stanzas
@@ -192,7 +194,8 @@ func newBatch(number uint64) *batch {
 	}
 }
 
-func (b *batch) empty() bool { return len(b.rows) == 0 && len(b.after) == 0 && len(b.touched) == 0 }
+// empty says that nobody waits for the batch and it holds nothing to write.
+func (b *batch) empty() bool { return !b.used && len(b.rows) == 0 }
 
 // put records that a row changed; value is called, with s.mu held, when the batch is written.
 func (b *batch) put(table, key string, value func() []byte) { b.rows[rowKey{table, key}] = value }
