@@ -139,7 +139,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.deliver = dispatch.New(dispatch.Options{
-		Store: a.store, Encode: a.encoder(), Policy: policy(cfg),
+		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
 		Logger: a.log.With("part", "dispatch"),
 	})
 	if a.phones, err = a.openWhatsApp(); err != nil {

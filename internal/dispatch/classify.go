@@ -20,6 +20,7 @@ const (
 	codeRedirect       = "redirect"        // a redirect that is not followed
 	codeConnectTimeout = "timeout_connect" // no connection in time
 	codeAnswerTimeout  = "timeout_headers" // connected, but no answer in time
+	codeBlocked        = "address_blocked" // refused by us: see guard
 	codeRefused        = "refused"         // nothing listens there
 	codeReset          = "reset"           // the connection ended before the answer
 	codeUnreachable    = "unreachable"     // no route to the address
@@ -45,6 +46,8 @@ func (res *result) explain(ctx context.Context, err error, tr *trace, target *ur
 	switch {
 	case errors.Is(context.Cause(ctx), errStopped):
 		res.fail(codeStopped, "The gateway was stopped before the endpoint answered.")
+	case errors.Is(err, errBlocked):
+		res.fail(codeBlocked, fmt.Sprintf("%s leads to an address that webhooks may not reach: link-local and cloud metadata addresses, and private ones with WEBHOOK_BLOCK_PRIVATE=true.", host))
 	case errors.As(err, &dns) && ctx.Err() == nil:
 		res.fail(codeDNS, fmt.Sprintf("The host name %s could not be resolved: %s.", target.Hostname(), dns.Err))
 	case ctx.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():

@@ -41,9 +41,9 @@ type client struct {
 
 // newClient returns a client whose dials end with life at the latest: net/http
 // lets a dial live on when its request is over.
-func newClient(life context.Context, dial dialFunc) *client {
+func newClient(life context.Context, g guard, dial dialFunc) *client {
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: g.control}).DialContext
 	}
 	return &client{
 		agent: "Pombo/" + pombo.Version,

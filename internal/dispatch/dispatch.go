@@ -44,6 +44,9 @@ type Options struct {
 	// the webhook, in the store and by SetWebhook. One call per webhook at a
 	// time. Without it, a 410 is retried like a 404.
 	Gone func(ctx context.Context, webhookID string)
+	// BlockPrivate refuses to connect to loopback and private addresses. Link-local
+	// ones and those of cloud metadata are refused in any case.
+	BlockPrivate bool
 	// MaxInFlight bounds the POSTs in flight over all webhooks, each of which
 	// may have one beyond that. 0: 2048.
 	MaxInFlight int
@@ -96,7 +99,7 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 	}
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())
-	d.client = newClient(d.life, dial)
+	d.client = newClient(d.life, guard{blockPrivate: o.BlockPrivate}, dial)
 	return d
 }
 

@@ -453,7 +453,7 @@ func TestAnIdleConnectionThatWasClosedIsNoFailure(t *testing.T) {
 		}
 	}()
 	defer func() { l.Close(); <-ended }()
-	c := newClient(t.Context(), nil)
+	c := newClient(t.Context(), guard{}, nil)
 	defer c.close()
 	for i := range 3 {
 		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: []byte("{}")})

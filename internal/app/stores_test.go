@@ -1,0 +1,160 @@
+package app_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pombo/internal/app"
+	"pombo/internal/pombotest"
+	"pombo/internal/sandbox"
+)
+
+var faultSeed = flag.Uint64("fault.seed", 0, "seed of the random faults; 0: a new one")
+
+// random makes the choices of a test, which can be repeated.
+func random(t *testing.T) *rand.Rand {
+	seed := *faultSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d (repeat with -fault.seed)", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// unreached are the methods of whatsmeow's stores that no direct message, receipt
+// or connection calls: those of groups, of settings that the phone synchronizes,
+// of the contact list, and some that whatsmeow has no use for. Their guards are
+// tested in internal/whatsapp. A method that is neither here nor reached fails
+// the test: it is new, and so may be what it loses.
+var unreached = []string{
+	"DeleteAllIdentities", "DeleteAllSessions", "DeleteAppStateMutationMACs", "DeleteAppStateVersion", "DeleteIdentity",
+	"DeleteSession", "GenOnePreKey", "GetAllContacts", "GetAppStateMutationMAC", "GetAppStateSyncKey", "GetAppStateVersion",
+	"GetChatSettings", "GetContact", "GetLatestAppStateSyncKeyID", "GetMessageSecret", "GetPNForLID", "GetSenderKey",
+	"PutAllContactNames", "PutAppStateMutationMACs", "PutAppStateSyncKey", "PutAppStateVersion", "PutArchived",
+	"PutBusinessName", "PutContactName", "PutManyRedactedPhones", "PutMessageSecrets", "PutMutedUntil", "PutPinned",
+	"PutPrivacyTokens", "PutSenderKey",
+}
+
+// kinds are the ways in which a call of a store fails.
+var kinds = []pombotest.StoreFault{
+	{Fail: pombotest.ErrBroken},
+	{},
+	{Lose: pombotest.ErrBroken},
+	{Delay: 5 * time.Millisecond},
+	{Delay: time.Millisecond, Fail: pombotest.ErrFull},
+	{Fail: pombotest.ErrFull},
+}
+
+// storeFaults is a gateway whose stores can be broken, and its traffic.
+type storeFaults struct {
+	t       *testing.T
+	rng     *rand.Rand
+	stores  pombotest.Stores
+	network *pombotest.Sandbox
+	gateway *pombotest.Gateway
+	traffic *pombotest.Traffic
+	ledger  *pombotest.Ledger
+}
+
+// round is a bit of everything: messages of old contacts and of a new one, a
+// text to one of them, and a phone that asks for it again.
+func (s *storeFaults) round() {
+	s.t.Helper()
+	s.traffic.Write(s.t, 1)
+	if s.rng.IntN(2) == 0 {
+		s.traffic.WriteFrom(s.t, s.traffic.NewContact())
+	}
+	s.traffic.Answer(s.t, s.gateway.Client, s.rng.IntN(20))
+}
+
+// Whatever fails in whatsmeow's stores, once, for a while or now and then:
+// nothing is lost, nothing overtakes, and what was confirmed to WhatsApp is told.
+func TestStoreFaults(t *testing.T) {
+	s := &storeFaults{t: t, rng: random(t), network: pombotest.NewSandbox(t)}
+	receiver := pombotest.NewReceiver(t)
+	s.gateway = pombotest.StartGateway(t, s.network, app.Faults{
+		Stores: s.stores.Wrap, Patience: time.Second, MaxBackoff: 50 * time.Millisecond,
+	})
+	s.traffic = pombotest.NewTraffic(s.network, "faults", phone, 2)
+	s.ledger = pombotest.NewLedger(s.traffic, receiver)
+
+	// Pairing, and the first keys.
+	s.stores.Break(s.atRandom(0.1))
+	pombotest.Pair(t, s.gateway.Client, s.network.Server, "faults", phone, receiver.URL)
+	s.stores.Break(nil)
+	s.round()
+	s.ledger.Await(t)
+
+	s.oneByOne()
+	s.allAtRandom()
+	s.forLong()
+	s.ledger.Check(t)
+
+	broken := s.stores.Broken()
+	for _, method := range pombotest.StoreMethods() {
+		if (broken[method] == 0) != slices.Contains(unreached, method) {
+			t.Errorf("%s was broken %d times: the list of what cannot be reached is wrong", method, broken[method])
+		}
+	}
+}
+
+// oneByOne breaks each method in each way, a few calls in a row, once while
+// messages come and once while it connects.
+func (s *storeFaults) oneByOne() {
+	for _, method := range pombotest.StoreMethods() {
+		if slices.Contains(unreached, method) {
+			continue
+		}
+		n := 0
+		s.stores.Break(func(m string) (f pombotest.StoreFault) {
+			if m == method && n < len(kinds) {
+				f = kinds[n]
+				n++
+			}
+			return f
+		})
+		s.round()
+		s.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+		s.round()
+		s.ledger.Await(s.t)
+	}
+	s.stores.Break(nil)
+}
+
+// atRandom breaks this share of all calls.
+func (s *storeFaults) atRandom(share float64) func(string) pombotest.StoreFault {
+	rng := rand.New(rand.NewPCG(s.rng.Uint64(), 0)) // it is called beside the test
+	return func(string) (f pombotest.StoreFault) {
+		if rng.Float64() < share {
+			f = kinds[rng.IntN(len(kinds))]
+		}
+		return f
+	}
+}
+
+// allAtRandom breaks calls of all methods, now few and now many of them.
+func (s *storeFaults) allAtRandom() {
+	stop := s.traffic.Answering(s.t, s.gateway.Client, 20*time.Millisecond)
+	for _, share := range []float64{0.02, 0.3, 0.1} {
+		s.stores.Break(s.atRandom(share))
+		s.traffic.Write(s.t, 5)
+		s.stores.Break(nil)
+		s.ledger.Await(s.t)
+	}
+	stop()
+}
+
+// forLong breaks everything for longer than the patience of a connection, so
+// that it starts over, more than once.
+func (s *storeFaults) forLong() {
+	stop := s.traffic.Answering(s.t, s.gateway.Client, 20*time.Millisecond)
+	s.stores.Break(func(string) pombotest.StoreFault { return pombotest.StoreFault{Fail: pombotest.ErrFull} })
+	s.traffic.Write(s.t, 10)
+	<-time.After(2500 * time.Millisecond) // how long is the subject
+	s.ledger.CheckConfirmed(s.t)
+	s.stores.Break(nil)
+	stop()
+}
