@@ -24,7 +24,7 @@ const (
 // demo runs the gateway, a simulated WhatsApp and a webhook receiver on free
 // ports with a temporary data folder, and walks through the main job. With
 // --once it ends after the tour, with an error if any step failed.
-func demo(ctx context.Context, c call) error {
+func demo(ctx context.Context, c call) (err error) {
 	var once bool
 	if err := parseFlags("demo", c, func(fs *flag.FlagSet) {
 		fs.BoolVar(&once, "once", false, "end after the tour")
@@ -38,7 +38,7 @@ func demo(ctx context.Context, c call) error {
 	defer os.RemoveAll(dir)
 
 	box := newInbox()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,11 @@ func demo(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
-	defer stopServer(ctx, a)
+	defer func() {
+		if serr := stopServer(ctx, a); err == nil {
+			err = serr
+		}
+	}()
 	t := &tour{out: c.stdout, base: a.URL(), key: a.APIKey(), http: &http.Client{Timeout: time.Minute}}
 	fmt.Fprintf(c.stdout, "Pombo is running at %s, with a simulated WhatsApp network: no phone is needed, and nothing reaches WhatsApp.\nIt was ready after %d ms. Every line that begins with curl can be repeated in another terminal.\n",
 		t.base, time.Since(began).Milliseconds())

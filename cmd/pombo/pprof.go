@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,7 +20,7 @@ func init() {
 	if addr == "" {
 		return
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "pombo: POMBO_PPROF: %v\n", err)
 		os.Exit(2)

@@ -21,10 +21,10 @@ const shutdownPatience = 9 * time.Second
 // serve runs the gateway until ctx ends.
 func serve(ctx context.Context, c call) error {
 	a, err := startServer(ctx, c)
-	if ctx.Err() != nil && err != nil {
-		return nil // told to stop while starting
-	}
 	if err != nil {
+		if ctx.Err() != nil { // told to stop while starting
+			err = nil
+		}
 		return err
 	}
 	select {
@@ -65,7 +65,7 @@ func runSandbox(ctx context.Context, c call) error {
 		return err
 	}
 	defer s.Close()
-	l, err := net.Listen("tcp", listen)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

@@ -69,7 +69,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 			_ = a.Close(context.WithoutCancel(ctx)) // the first error is the one that matters
 		}
 	}()
-	if err := a.prepare(); err != nil {
+	if err := a.prepare(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.join(ctx); err != nil {
@@ -84,7 +84,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 }
 
 // prepare makes the data folder and the API key, and takes the port.
-func (a *App) prepare() error {
+func (a *App) prepare(ctx context.Context) error {
 	cfg := a.o.Config
 	if err := os.MkdirAll(cfg.Server.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder (POMBO_DATA_DIR): %w", err)
@@ -97,7 +97,7 @@ func (a *App) prepare() error {
 	if made && a.o.Notices != nil {
 		fmt.Fprintf(a.o.Notices, "No AUTHENTICATION_API_KEY is set, so one was made (kept in the data folder):\n\n  apikey: %s\n\n", key.Reveal())
 	}
-	a.listener, err = net.Listen("tcp", cfg.Server.Addr())
+	a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Server.Addr())
 	if err != nil {
 		return fmt.Errorf("listening on %s (SERVER_HOST, SERVER_PORT): %w", cfg.Server.Addr(), err)
 	}
@@ -109,7 +109,7 @@ func (a *App) join(ctx context.Context) (err error) {
 	cfg := a.o.Config
 	switch {
 	case cfg.Sandbox.Enabled:
-		a.network, err = startSandbox(sandbox.Options{
+		a.network, err = startSandbox(ctx, sandbox.Options{
 			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode,
 		})
 	case cfg.Sandbox.URL != "":
@@ -213,7 +213,7 @@ func (a *App) announce() {
 		a.log.Warn("THIS IS NOT WHATSAPP: instances connect to a simulated network, and no message reaches anybody", "sandbox", a.network.addr)
 	}
 	for _, w := range cfg.Warnings() {
-		a.log.Warn(w)
+		a.log.Warn("a setting to look at", "warning", w)
 	}
 	if ignored := cfg.Ignored(); len(ignored) > 0 {
 		a.log.Warn("these variables of the Evolution API have no effect here", "variables", ignored)

@@ -25,12 +25,12 @@ type network struct {
 
 // startSandbox runs a simulated network in this process, on a loopback port of
 // its own.
-func startSandbox(o sandbox.Options) (*network, error) {
+func startSandbox(ctx context.Context, o sandbox.Options) (*network, error) {
 	s, err := sandbox.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("starting the sandbox: %w", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for the sandbox: %w", err)
 	}

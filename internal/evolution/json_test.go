@@ -42,7 +42,7 @@ func TestParseErrors(t *testing.T) {
 		{"Python's True", `{"enabled": True}`, []string{"column 13", "write true"}},
 		{"Python's None", `{"token": None}`, []string{"write null"}},
 		{"undefined", `{"token": undefined}`, []string{"write null"}},
-		{"truely", `{"enabled": truely}`, []string{`found "truely"`}},
+		{"yess", `{"enabled": yess}`, []string{`found "yess"`}},
 		{"quote within a text", `{"text": "say "hi" now"}`, []string{"column 16", `within a text, write " as \"`}},
 		{"line break within a text", "{\"text\": \"a\nb\"}", []string{"line 1, column 12", `write it as \n`, "line 1, column 10"}},
 		{"tab within a text", "{\"text\": \"a\tb\"}", []string{`write it as \t`}},

@@ -77,7 +77,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // recovered answers a request whose handler panicked, if it still can.
 func (s *server) recovered(w *recorder, r *http.Request, p any) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it in the same way
-		panic(p)
+		panic(p) //nolint:forbidigo // how net/http is told to cut the connection without a log line
 	}
 	s.log.Error("a handler panicked", "method", r.Method, "path", r.URL.EscapedPath(), "panic", p, "stack", string(debug.Stack()))
 	if w.status == 0 {
