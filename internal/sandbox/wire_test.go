@@ -53,9 +53,12 @@ func newWireClient(t testing.TB, s *Server, addr, number string) *wireClient {
 // dial connects and runs the handshake, with a registration or, once linked, a login.
 func (w *wireClient) dial() error {
 	ctx := w.t.Context()
-	ws, _, err := websocket.Dial(ctx, "wss://web.whatsapp.com/ws/chat", &websocket.DialOptions{
+	ws, answer, err := websocket.Dial(ctx, "wss://web.whatsapp.com/ws/chat", &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: Transport(w.addr)}, HTTPHeader: http.Header{"Origin": {socket.Origin}},
 	})
+	if answer != nil && answer.Body != nil { // nil once the connection is a WebSocket
+		_ = answer.Body.Close()
+	}
 	if err != nil {
 		return err
 	}
