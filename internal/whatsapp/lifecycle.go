@@ -195,10 +195,7 @@ func (s *Session) Logout(ctx context.Context) error {
 	s.control.Lock()
 	defer s.control.Unlock()
 	if s.known().jid.IsEmpty() {
-		s.mu.Lock()
-		pairing := s.run != nil && !s.run.finished()
-		s.mu.Unlock()
-		if !pairing {
+		if state, _ := s.Snapshot(); state == pombo.StateClose {
 			return pombo.Errorf(pombo.Invalid, "The %q instance is not connected", s.name)
 		}
 		return s.stop(ctx)
@@ -226,13 +223,15 @@ func (s *Session) Logout(ctx context.Context) error {
 func (s *Session) unlink(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, unlinkLimit)
 	defer cancel()
-	s.mu.Lock()
-	if s.run == nil || s.run.finished() {
-		s.run = newRun(s, "")
-		s.show(snapshot{state: pombo.StateConnecting})
-		go s.run.loop()
+	if state, _ := s.Snapshot(); state == pombo.StateClose {
+		if err := s.stop(ctx); err != nil {
+			return err
+		}
+		if s.known().jid.IsEmpty() {
+			return nil // logged out by the phone a moment ago
+		}
+		s.begin("")
 	}
-	s.mu.Unlock()
 	state, _, err := s.Wait(ctx)
 	if s.known().jid.IsEmpty() {
 		return nil // logged out by the phone meanwhile

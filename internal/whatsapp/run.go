@@ -50,15 +50,6 @@ func newRun(s *Session, number string) *run {
 	return r
 }
 
-func (r *run) finished() bool {
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // loop runs until the session is closed, or connecting again is of no use.
 func (r *run) loop() {
 	defer close(r.done)

@@ -62,23 +62,34 @@ type account struct {
 }
 
 // Connect begins to log in or, without a paired phone, to pair; then a number
-// asks for a pairing code beside the QR code. It returns at once and does nothing
-// to a session that is already connecting or open, save that a number given now
-// brings its pairing code.
-func (s *Session) Connect(_ context.Context, number string) error {
+// asks for a pairing code beside the QR code. It does not wait for that, and does
+// nothing to a session that is already connecting or open, save that a number
+// given now brings its pairing code.
+func (s *Session) Connect(ctx context.Context, number string) error {
 	s.control.Lock()
 	defer s.control.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.run; r != nil && !r.finished() {
+	if r := s.run; r != nil && s.snap.state != pombo.StateClose {
 		r.askPairingCode(number)
+		s.mu.Unlock()
 		return nil
 	}
-	r := newRun(s, number)
-	s.run = r
-	s.show(snapshot{state: pombo.StateConnecting})
-	go r.loop()
+	s.mu.Unlock()
+	// A run that shows StateClose is ending, or waits for a ban to end.
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	s.begin(number)
 	return nil
+}
+
+// begin starts a run; the caller holds s.control, and there is none.
+func (s *Session) begin(number string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run = newRun(s, number)
+	s.show(snapshot{state: pombo.StateConnecting})
+	go s.run.loop()
 }
 
 // Wait returns when there is a code to scan, or the connection is open, or the
@@ -117,6 +128,11 @@ func (s *Session) SetSettings(settings pombo.Settings) { s.settings.Store(&setti
 // Close disconnects and keeps the device. It returns when nothing of the session
 // uses the stores any more, or with ctx's error. Connect opens it again.
 func (s *Session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.run != nil {
+		s.run.cancel() // ends a Logout that waits for a connection
+	}
+	s.mu.Unlock()
 	s.control.Lock()
 	defer s.control.Unlock()
 	return s.stop(ctx)
