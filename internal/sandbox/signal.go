@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mau.fi/libsignal/ecc"
 	groups "go.mau.fi/libsignal/groups/state/record"
@@ -64,7 +66,47 @@ func (s *Server) decrypt(t *batch, u *user, d *device, kind string, ciphertext [
 		}
 		return nil, err
 	}
+	if before != nil {
+		if err := s.mend(t, u, d, saved); err != nil {
+			return nil, err
+		}
+	}
 	return unpad(plain)
+}
+
+// mend takes back what libsignal did to states of a session that it merely tried: it turns their ratchets and keeps
+// them turned (session/SessionCipher.go, DecryptWithRecord). A real phone tries copies. saved is the session as it was.
+func (s *Server) mend(t *batch, u *user, d *device, saved []byte) error {
+	old, err := serializer.Session.Deserialize(saved)
+	if err != nil {
+		return fmt.Errorf("reading a session: %w", err)
+	}
+	now := u.sessions[d.address()].Structure()
+	same := func(a, b *record.StateStructure) bool {
+		return a.SessionVersion == b.SessionVersion && bytes.Equal(a.SenderBaseKey, b.SenderBaseKey)
+	}
+	if len(old.PreviousStates) == 0 || same(old.SessionState, now.SessionState) {
+		return nil // the first one fitted
+	}
+	var former []*record.StateStructure
+	for _, state := range now.PreviousStates {
+		for _, o := range append([]*record.StateStructure{old.SessionState}, old.PreviousStates...) {
+			if same(o, state) {
+				state = o
+				break
+			}
+		}
+		known := append([]*record.StateStructure{now.SessionState}, former...)
+		if !slices.ContainsFunc(known, func(other *record.StateStructure) bool { return same(other, state) }) {
+			former = append(former, state)
+		}
+	}
+	now.PreviousStates = former
+	mended, err := record.NewSessionFromStructure(now, serializer.Session, serializer.State)
+	if err != nil {
+		return fmt.Errorf("mending a session: %w", err)
+	}
+	return (&phoneKeys{t: t, u: u, remote: d}).StoreSession(context.Background(), nil, mended)
 }
 
 func decryptWith(cipher *session.Cipher, kind string, ciphertext []byte) ([]byte, error) {
@@ -160,6 +202,14 @@ func (p *phoneKeys) GetSubDeviceSessions(context.Context, string) ([]uint32, err
 
 func (p *phoneKeys) StoreSession(_ context.Context, _ *protocol.SignalAddress, r *record.Session) error {
 	u, remote := p.u, p.remote.address()
+	if r.IsFresh() {
+		// libsignal keeps the former state of a session only if the session was
+		// loaded, which this one never is.
+		var err error
+		if r, err = record.NewSessionFromStructure(r.Structure(), serializer.Session, serializer.State); err != nil {
+			return fmt.Errorf("storing a session: %w", err)
+		}
+	}
 	u.sessions[remote] = r
 	p.t.put(tableSessions, u.number+"/"+remote, func() []byte {
 		if current := u.sessions[remote]; current != nil {
