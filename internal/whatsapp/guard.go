@@ -17,8 +17,8 @@ import (
 //
 // A call that fails waits and is made again. If it keeps failing the line is over
 // before the call returns; see line and insist. What is no failure (nothing
-// found) passes. guardstores.go has the calls, all alike; this file has those
-// that are not.
+// found) passes. guardstores.go has the calls, all alike; this file and turn.go
+// have those that are not.
 type guard struct {
 	l  *line
 	in store.AllStores
@@ -31,6 +31,9 @@ type txn struct {
 	err    error // the first failure of a store in it
 	hash   [32]byte
 	stored bool // the plaintext was put under hash
+	// The session that was read last, and where; see mend.
+	address string
+	session []byte
 }
 
 type txnKey struct{}
@@ -102,12 +105,14 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 		}
 		t := &txn{}
 		decryption = nil
-		err := g.in.DoDecryptionTxn(context.WithValue(ctx, txnKey{}, t), func(ctx context.Context) error {
-			decryption = protected(ctx, fn)
-			if t.err != nil {
-				return t.err // roll back, even if the failure did not come through
-			}
-			return decryption
+		err := g.l.turn.decrypting(ctx, func() error {
+			return g.in.DoDecryptionTxn(context.WithValue(ctx, txnKey{}, t), func(ctx context.Context) error {
+				decryption = protected(ctx, fn)
+				if t.err != nil {
+					return t.err // roll back, even if the failure did not come through
+				}
+				return decryption
+			})
 		})
 		last = *t
 		switch {

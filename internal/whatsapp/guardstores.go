@@ -27,24 +27,8 @@ func (g *guard) IsTrustedIdentity(ctx context.Context, address string, key [32]b
 	return get(g, ctx, "IsTrustedIdentity", func(ctx context.Context) (bool, error) { return g.in.IsTrustedIdentity(ctx, address, key) })
 }
 
-func (g *guard) GetSession(ctx context.Context, address string) ([]byte, error) {
-	return get(g, ctx, "GetSession", func(ctx context.Context) ([]byte, error) { return g.in.GetSession(ctx, address) })
-}
-
 func (g *guard) HasSession(ctx context.Context, address string) (bool, error) {
 	return get(g, ctx, "HasSession", func(ctx context.Context) (bool, error) { return g.in.HasSession(ctx, address) })
-}
-
-func (g *guard) GetManySessions(ctx context.Context, addresses []string) (map[string][]byte, error) {
-	return get(g, ctx, "GetManySessions", func(ctx context.Context) (map[string][]byte, error) { return g.in.GetManySessions(ctx, addresses) })
-}
-
-func (g *guard) PutSession(ctx context.Context, address string, session []byte) error {
-	return g.do(ctx, "PutSession", func(ctx context.Context) error { return g.in.PutSession(ctx, address, session) })
-}
-
-func (g *guard) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
-	return g.do(ctx, "PutManySessions", func(ctx context.Context) error { return g.in.PutManySessions(ctx, sessions) })
 }
 
 func (g *guard) DeleteAllSessions(ctx context.Context, phone string) error {

@@ -44,6 +44,7 @@ type line struct {
 	cancel  context.CancelFunc
 	signals chan any      // what the run must hear of, in order
 	over    chan struct{} // closed by end
+	turn    turn
 
 	mu      sync.Mutex
 	cause   error // why it is over; nil while it is not

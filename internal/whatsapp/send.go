@@ -77,8 +77,7 @@ func (l *line) send(ctx context.Context, to types.JID, m *waE2E.Message) (pombo.
 	if err != nil {
 		return pombo.Sent{}, unavailable("The message was not sent", err)
 	}
-	// whatsmeow adds to the message that it is given.
-	resp, err := l.client.SendMessage(ctx, to, proto.Clone(m).(*waE2E.Message), whatsmeow.SendRequestExtra{ID: id})
+	resp, err := l.handOver(ctx, to, id, m)
 	if err != nil {
 		return pombo.Sent{}, sendError(err)
 	}
@@ -89,6 +88,25 @@ func (l *line) send(ctx context.Context, to types.JID, m *waE2E.Message) (pombo.
 	event.Time = time.Now()
 	l.appendSent(ctx, event)
 	return sent, nil
+}
+
+// handOverTries is how often a message is encrypted anew because its chat's
+// session has changed meanwhile. The change is that of a message that came; that
+// it takes longer than turnLimit to encrypt is rare by itself.
+const handOverTries = 3
+
+// handOver encrypts and sends.
+func (l *line) handOver(ctx context.Context, to types.JID, id string, m *waE2E.Message) (resp whatsmeow.SendResponse, err error) {
+	ctx, end := l.sending(ctx)
+	defer end()
+	for range handOverTries {
+		// whatsmeow adds to the message that it is given.
+		resp, err = l.client.SendMessage(ctx, to, proto.Clone(m).(*waE2E.Message), whatsmeow.SendRequestExtra{ID: id})
+		if !errors.Is(err, errTurnLost) {
+			break
+		}
+	}
+	return resp, err
 }
 
 // appendLimit bounds how long the answer to a send waits for the store.
