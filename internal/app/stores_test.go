@@ -63,10 +63,10 @@ type storeFaults struct {
 // text to one of them, and a phone that asks for it again.
 func (s *storeFaults) round() {
 	s.t.Helper()
-	s.traffic.Write(s.t, 1)
-	if s.rng.IntN(2) == 0 {
-		s.traffic.WriteFrom(s.t, s.traffic.NewContact())
+	for c := range 3 {
+		s.traffic.WriteFrom(s.t, c)
 	}
+	s.traffic.WriteFrom(s.t, s.traffic.NewContact())
 	s.traffic.Answer(s.t, s.gateway.Client, s.rng.IntN(20))
 }
 
@@ -78,13 +78,12 @@ func TestStoreFaults(t *testing.T) {
 	s.gateway = pombotest.StartGateway(t, s.network, app.Faults{
 		Stores: s.stores.Wrap, Patience: time.Second, MaxBackoff: 50 * time.Millisecond,
 	})
-	s.traffic = pombotest.NewTraffic(s.network, "faults", phone, 2)
+	s.traffic = pombotest.NewTraffic(s.network, "faults", phone, 3)
 	s.ledger = pombotest.NewLedger(s.traffic, receiver)
 
 	// Pairing, and the first keys.
-	s.stores.Break(s.atRandom(0.1))
+	s.stores.Break(firstCalls())
 	pombotest.Pair(t, s.gateway.Client, s.network.Server, "faults", phone, receiver.URL)
-	s.stores.Break(nil)
 	s.round()
 	s.ledger.Await(t)
 
@@ -98,6 +97,21 @@ func TestStoreFaults(t *testing.T) {
 		if (broken[method] == 0) != slices.Contains(unreached, method) {
 			t.Errorf("%s was broken %d times: the list of what cannot be reached is wrong", method, broken[method])
 		}
+	}
+}
+
+// firstCalls breaks the first two calls of each method.
+func firstCalls() func(string) pombotest.StoreFault {
+	calls := map[string]int{}
+	return func(method string) pombotest.StoreFault {
+		calls[method]++
+		switch calls[method] {
+		case 1:
+			return pombotest.StoreFault{Fail: pombotest.ErrBroken}
+		case 2:
+			return pombotest.StoreFault{Lose: pombotest.ErrFull}
+		}
+		return pombotest.StoreFault{}
 	}
 }
 
@@ -118,7 +132,7 @@ func (s *storeFaults) oneByOne() {
 		})
 		s.round()
 		s.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
-		s.round()
+		s.traffic.Write(s.t, 1)
 		s.ledger.Await(s.t)
 	}
 	s.stores.Break(nil)

@@ -8,15 +8,30 @@ import (
 	"pombo/internal/sandbox"
 )
 
-// Pair creates an instance on the gateway with its webhook at hook, and lets
-// the phone with this number scan its code. It returns when the instance's
-// state is open.
+// Pair creates an instance on the gateway with its webhook at hook ("" for
+// none), for all events, and lets the phone with this number scan its code. It
+// returns when the instance's state is open.
 func Pair(t testing.TB, c *Client, s *sandbox.Server, name, number, hook string) {
 	t.Helper()
-	c.Must("POST", "/instance/create", map[string]any{
-		"instanceName": name,
-		"webhook":      map[string]any{"url": hook, "events": []string{}},
-	}, nil)
+	Create(t, c, name, hook)
+	Scan(t, c, s, name, number)
+}
+
+// Create creates an instance with its webhook at hook ("" for none), for all
+// events.
+func Create(t testing.TB, c *Client, name, hook string) {
+	t.Helper()
+	body := map[string]any{"instanceName": name}
+	if hook != "" {
+		body["webhook"] = map[string]any{"url": hook, "events": []string{}}
+	}
+	c.Must("POST", "/instance/create", body, nil)
+}
+
+// Scan lets the phone with this number scan the code of an instance, and
+// returns when the instance's state is open.
+func Scan(t testing.TB, c *Client, s *sandbox.Server, name, number string) {
+	t.Helper()
 	var qr struct{ Code string }
 	c.Must("GET", "/instance/connect/"+url.PathEscape(name), nil, &qr)
 	if qr.Code == "" {
@@ -25,15 +40,11 @@ func Pair(t testing.TB, c *Client, s *sandbox.Server, name, number, hook string)
 	if _, err := s.Scan(t.Context(), sandbox.ScanRequest{Code: qr.Code, Number: number}); err != nil {
 		t.Fatalf("scanning: %v", err)
 	}
-	WaitOpen(t, c, name)
+	WaitState(t, c, name, "open")
 }
 
-// WaitOpen waits until the gateway says that the instance is open.
-func WaitOpen(t testing.TB, c *Client, name string) {
+// WaitState waits until the gateway says that the instance is in this state.
+func WaitState(t testing.TB, c *Client, name, state string) {
 	t.Helper()
-	var a struct{ Instance struct{ State string } }
-	Eventually(t, time.Minute, name+" to open", func() bool {
-		c.Must("GET", "/instance/connectionState/"+url.PathEscape(name), nil, &a)
-		return a.Instance.State == "open"
-	})
+	Eventually(t, time.Minute, name+" to be "+state, func() bool { return c.State(name) == state })
 }

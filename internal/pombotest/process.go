@@ -1,17 +1,13 @@
 package pombotest
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -78,18 +74,21 @@ func (p *Process) Start() {
 // Kill ends the gateway with SIGKILL: it has no chance to finish anything.
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
-// Stop ends the gateway with SIGTERM and waits until it is gone.
-func (p *Process) Stop() { p.end(syscall.SIGTERM) }
+// Stop ends the gateway with SIGTERM, waits until it is gone and returns its
+// status: 0 if it stopped as it should, -1 if it did not run.
+func (p *Process) Stop() int { return p.end(syscall.SIGTERM) }
 
-func (p *Process) end(sig syscall.Signal) {
+func (p *Process) end(sig syscall.Signal) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil {
-		return
+		return -1
 	}
 	_ = p.cmd.Process.Signal(sig) // it may be gone already
-	_ = p.cmd.Wait()              // its status is the signal's
+	_ = p.cmd.Wait()              // says what the state says
+	status := p.cmd.ProcessState.ExitCode()
 	p.cmd = nil
+	return status
 }
 
 // PID returns the gateway's process ID, 0 if it does not run.
@@ -138,107 +137,4 @@ func freePort(t testing.TB) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-// logTail keeps the last lines written to it.
-type logTail struct {
-	mu    sync.Mutex
-	lines []string
-	rest  string
-}
-
-const tailLines = 60
-
-func (l *logTail) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	sc := bufio.NewScanner(strings.NewReader(l.rest + string(b)))
-	sc.Buffer(nil, 1<<20)
-	l.rest = ""
-	for sc.Scan() {
-		l.lines = append(l.lines, sc.Text())
-	}
-	if n := len(l.lines); n > 0 && len(b) > 0 && b[len(b)-1] != '\n' {
-		l.rest, l.lines = l.lines[n-1], l.lines[:n-1]
-	}
-	if n := len(l.lines); n > tailLines {
-		l.lines = append([]string(nil), l.lines[n-tailLines:]...)
-	}
-	return len(b), nil
-}
-
-func (l *logTail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(append(l.lines[:len(l.lines):len(l.lines)], l.rest), "\n")
-}
-
-// Client calls a gateway's REST API.
-type Client struct {
-	Base string // http://host:port
-	Key  string
-	t    testing.TB
-	http *http.Client
-}
-
-// NewClient makes a client that fails the test t on errors.
-func NewClient(t testing.TB, base, key string) *Client {
-	return &Client{Base: base, Key: key, t: t, http: &http.Client{Timeout: time.Minute}}
-}
-
-// Do makes a request with a JSON body (nil for none, a string as it is) and
-// returns the answer's status and body.
-func (c *Client) Do(method, path string, body any) (int, []byte) {
-	c.t.Helper()
-	status, answer, err := c.Try(method, path, body)
-	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return status, answer
-}
-
-// Try is Do for when the gateway may not answer.
-func (c *Client) Try(method, path string, body any) (int, []byte, error) {
-	var r io.Reader = http.NoBody
-	switch b := body.(type) {
-	case nil:
-	case string:
-		r = strings.NewReader(b)
-	default:
-		buf, err := json.Marshal(b)
-		if err != nil {
-			return 0, nil, err
-		}
-		r = strings.NewReader(string(buf))
-	}
-	req, err := http.NewRequest(method, c.Base+path, r)
-	if err != nil {
-		return 0, nil, err
-	}
-	if c.Key != "" {
-		req.Header.Set("apikey", c.Key)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, err
-}
-
-// Must makes a request that has to succeed (2xx) and decodes its answer into
-// out, unless that is nil.
-func (c *Client) Must(method, path string, body, out any) {
-	c.t.Helper()
-	status, answer := c.Do(method, path, body)
-	if status/100 != 2 {
-		c.t.Fatalf("%s %s: %d %s", method, path, status, answer)
-	}
-	if out != nil {
-		if err := json.Unmarshal(answer, out); err != nil {
-			c.t.Fatalf("%s %s answered %s: %v", method, path, answer, err)
-		}
-	}
 }

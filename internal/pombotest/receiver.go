@@ -108,6 +108,18 @@ func (r *Receiver) Accepted() []Post {
 	return out
 }
 
+// Named returns the accepted posts of an event (its wire name), each delivery
+// once.
+func (r *Receiver) Named(event string) []Post {
+	var out []Post
+	for _, p := range r.Accepted() {
+		if p.Event == event {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Wait returns the first post of the event (its wire name) that match accepts,
 // as soon as there is one. A nil match accepts all. The test fails after a
 // minute without.

@@ -3,42 +3,136 @@ package pombotest
 import (
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
 	"pombo/internal/sandbox"
 )
 
+// rootSeed is that of all networks: whatsmeow keeps the root key in a package
+// variable, so those of one test process must share it.
+var rootSeed = []byte("the root of all networks in tests")
+
 // Sandbox is a simulated WhatsApp network in this process, on a loopback port:
 // it lives on while a gateway is killed.
 type Sandbox struct {
 	*sandbox.Server
 	URL string // ws://host:port, for pombo serve --whatsapp-url
+
+	t       testing.TB
+	addr    string
+	handler http.Handler
+	mu      sync.Mutex
+	web     *http.Server
 }
 
 // NewSandbox starts a network without persistence; it stops with the test.
 func NewSandbox(t testing.TB) *Sandbox {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{})
+	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", s.Network())
 	mux.Handle("/sandbox/", s.Control())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = srv.Serve(l) }()
+	n := &Sandbox{Server: s, t: t, addr: "127.0.0.1:0", handler: mux}
+	n.Up()
+	n.URL = "ws://" + n.addr
 	t.Cleanup(func() {
-		if err := srv.Close(); err != nil {
-			t.Error(err)
-		}
+		n.Down()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &Sandbox{Server: s, URL: "ws://" + l.Addr().String()}
+	return n
+}
+
+// Up makes the network reachable again after Down.
+func (s *Sandbox) Up() {
+	s.t.Helper()
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
+	s.mu.Lock()
+	s.web = web
+	s.mu.Unlock()
+	go func() { _ = web.Serve(l) }() // ends with Down, which reports nothing of use
+}
+
+// Down makes the network unreachable: connections are cut, and new ones are
+// refused. Its phones go on.
+func (s *Sandbox) Down() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.web == nil {
+		return
+	}
+	if err := s.web.Close(); err != nil {
+		s.t.Error(err)
+	}
+	s.web = nil
+	s.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+}
+
+// Fault makes the network do something wrong.
+func (s *Sandbox) Fault(r sandbox.FaultRequest) {
+	s.t.Helper()
+	if _, err := s.SetFault(s.t.Context(), r); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Write lets a contact write to an account, and returns the message's ID.
+func (s *Sandbox) Write(from, to, text string) string {
+	s.t.Helper()
+	return s.Send(sandbox.SendRequest{From: from, To: to, Text: text})
+}
+
+// Send lets a phone send, and returns the message's ID.
+func (s *Sandbox) Send(r sandbox.SendRequest) string {
+	s.t.Helper()
+	sent, err := s.SendMessage(s.t.Context(), r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return sent.ID
+}
+
+// Inbox returns what a contact's phone received and could decrypt, in order.
+func (s *Sandbox) Inbox(number string) []sandbox.Message {
+	s.t.Helper()
+	got, err := s.Messages(s.t.Context(), sandbox.MessagesRequest{Number: number})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return got
+}
+
+// Receipt lets a phone say something about a message that it received.
+func (s *Sandbox) Receipt(id, kind string) {
+	s.t.Helper()
+	if err := s.SendReceipt(s.t.Context(), sandbox.ReceiptRequest{ID: id, Type: kind}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// CheckRules fails the test if a client broke a rule of the network.
+func (s *Sandbox) CheckRules(t testing.TB) {
+	t.Helper()
+	broken, err := s.Violations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range broken {
+		if i == 10 {
+			t.Errorf("… and %d more", len(broken)-i)
+			break
+		}
+		t.Errorf("the gateway broke a rule of the network: %+v", v)
+	}
 }

@@ -1,0 +1,235 @@
+package pombotest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Message is what the events about messages say of theirs.
+type Message struct {
+	Key struct {
+		RemoteJid, RemoteJidAlt, ID string
+		FromMe                      bool
+	}
+	PushName    string
+	MessageType string
+	Message     json.RawMessage
+	Status      string
+	KeyID       string
+	RemoteJid   string
+}
+
+func parseMessage(data []byte) (m Message) {
+	_ = json.Unmarshal(data, &m) // what is not there stays empty
+	return m
+}
+
+// Message reads what the post says of a message.
+func (p Post) Message() Message { return parseMessage(p.Data) }
+
+// Ledger follows what one receiver is told of one account's traffic, and notes
+// at once what must never be: a message out of its chat's order, under two
+// webhook-ids, or another body under the same webhook-id. What was refused by the
+// receiver (no 2xx) does not count as told.
+type Ledger struct {
+	traffic  *Traffic
+	receiver *Receiver
+
+	mu     sync.Mutex
+	read   int                          // posts looked at
+	bodies map[string][sha256.Size]byte // sums of the bodies of all tries, by webhook-id
+	told   map[string]bool              // webhook-ids that were taken
+	next   map[string]int               // by chat: the number that is due
+	ids    map[string]bool              // messages of contacts
+	sent   map[string]bool              // messages of the instance
+	raw    int                          // messages that came without translation
+	faults []string
+}
+
+// NewLedger follows the traffic at a receiver.
+func NewLedger(tr *Traffic, r *Receiver) *Ledger {
+	return &Ledger{
+		traffic: tr, receiver: r,
+		bodies: map[string][sha256.Size]byte{}, told: map[string]bool{}, next: map[string]int{},
+		ids: map[string]bool{}, sent: map[string]bool{},
+	}
+}
+
+// Await waits until the receiver was told of every message so far: what contacts
+// wrote, and what the instance sent. The test fails a minute after the last post.
+func (l *Ledger) Await(t testing.TB) {
+	t.Helper()
+	done := false
+	defer func() {
+		if !done {
+			t.Logf("missing: %s", l.missing())
+		}
+	}()
+	l.receiver.Until(t, "every message of "+l.traffic.Instance, func(posts []Post) bool {
+		l.look(posts)
+		return l.complete()
+	})
+	done = true
+}
+
+// Check awaits every message, and checks that each came once, in its chat's
+// order, that the phones have what was sent, and that no rule of the network was
+// broken.
+func (l *Ledger) Check(t testing.TB) {
+	t.Helper()
+	l.Await(t)
+	l.CheckConfirmed(t)
+	l.mu.Lock()
+	for i, f := range l.faults {
+		if i == 10 {
+			t.Errorf("… and %d more", len(l.faults)-i)
+			break
+		}
+		t.Error(f)
+	}
+	l.mu.Unlock()
+	l.traffic.CheckPhones(t)
+	l.traffic.network.CheckRules(t)
+}
+
+// CheckConfirmed checks that whatever the instance has confirmed to the network
+// was told to the receiver, or is told soon.
+func (l *Ledger) CheckConfirmed(t testing.TB) {
+	t.Helper()
+	confirmed := l.traffic.confirmed(t)
+	l.receiver.Until(t, fmt.Sprintf("the %d confirmed messages of %s", len(confirmed), l.traffic.Instance), func(posts []Post) bool {
+		l.look(posts)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, id := range confirmed {
+			if !l.ids[id] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Told returns how many of the contacts' messages the receiver was told of.
+func (l *Ledger) Told() int {
+	l.look(l.receiver.Posts())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ids)
+}
+
+// Raw returns how many messages came as they were, without translation.
+func (l *Ledger) Raw() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.raw
+}
+
+func (l *Ledger) complete() bool {
+	l.traffic.mu.Lock()
+	defer l.traffic.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ids) < len(l.traffic.ids) {
+		return false
+	}
+	for _, a := range l.traffic.answers {
+		if !l.sent[a.id] {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Ledger) missing() string {
+	l.traffic.mu.Lock()
+	defer l.traffic.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d messages came", len(l.ids), len(l.traffic.ids))
+	for c, written := range l.traffic.written {
+		if n := l.next[l.traffic.Contact(c)]; n < written {
+			fmt.Fprintf(&b, "; %s waits for %d of %d", l.traffic.Contact(c), n, written)
+		}
+	}
+	for id := range l.traffic.ids {
+		if !l.ids[id] {
+			fmt.Fprintf(&b, "; %s", id)
+		}
+	}
+	for _, a := range l.traffic.answers {
+		if !l.sent[a.id] {
+			fmt.Fprintf(&b, "; SEND_MESSAGE of %s", a.id)
+		}
+	}
+	return b.String()
+}
+
+// look reads the posts that came since the last look.
+func (l *Ledger) look(posts []Post) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ; l.read < len(posts); l.read++ {
+		p := posts[l.read]
+		if p.Instance != l.traffic.Instance {
+			continue
+		}
+		sum := sha256.Sum256(p.Body)
+		if before, again := l.bodies[p.ID()]; again && before != sum {
+			l.fault("another body came under the webhook-id %s: %s", p.ID(), p.Body)
+		}
+		l.bodies[p.ID()] = sum
+		if p.Status/100 != 2 || l.told[p.ID()] {
+			continue
+		}
+		l.told[p.ID()] = true
+		switch p.Event {
+		case "messages.upsert":
+			l.upsert(p)
+		case "send.message":
+			id := p.Message().Key.ID
+			if l.sent[id] {
+				l.fault("the sent message %s came under two webhook-ids", id)
+			}
+			l.sent[id] = true
+		}
+	}
+}
+
+func (l *Ledger) fault(format string, args ...any) {
+	l.faults = append(l.faults, fmt.Sprintf(format, args...))
+}
+
+var numbered = regexp.MustCompile(`message (\d+)`)
+
+func (l *Ledger) upsert(p Post) {
+	m := p.Message()
+	chat, _, _ := strings.Cut(m.Key.RemoteJid, "@")
+	switch {
+	case m.Key.FromMe:
+		return
+	case l.ids[m.Key.ID]:
+		l.fault("the message %s came under two webhook-ids", m.Key.ID)
+		return
+	}
+	l.ids[m.Key.ID] = true
+	n := l.next[chat]
+	if m.MessageType == "unknown" {
+		l.raw++ // its text is in a protobuf; its place in the order is the next
+	} else if found := numbered.FindSubmatch(m.Message); found == nil {
+		l.fault("this is no numbered message: %s", p.Data)
+	} else {
+		n, _ = strconv.Atoi(string(found[1])) // digits
+	}
+	if n != l.next[chat] {
+		l.fault("chat %s: message %d came when %d was due", chat, n, l.next[chat])
+	}
+	l.next[chat] = n + 1
+}
