@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.mau.fi/libsignal/logger"
 	waLog "go.mau.fi/whatsmeow/util/log"
 )
 
@@ -46,3 +47,20 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 	}
 	l.log.Log(context.Background(), level, text, "from", "whatsmeow")
 }
+
+// libsignal writes to the standard output unless it is told otherwise, through a
+// variable that it sets on first use without a lock. What it says is not needed:
+// that a message did not fit one state of a session means nothing while others are
+// tried, and what fits none is an error that it returns.
+func init() {
+	var none logger.Loggable = noLog{}
+	logger.Setup(&none)
+}
+
+type noLog struct{}
+
+func (noLog) Debug(string, string)   {}
+func (noLog) Info(string, string)    {}
+func (noLog) Warning(string, string) {}
+func (noLog) Error(string, string)   {}
+func (noLog) Configure(string)       {}
