@@ -59,15 +59,31 @@ type storeFaults struct {
 	ledger  *pombotest.Ledger
 }
 
-// round is a bit of everything: messages of old contacts and of a new one, a
-// text to one of them, and a phone that asks for it again.
+// round is a bit of everything: messages of old contacts and of a new one, texts to
+// an old one and to one who never wrote, and a phone that asks for it again.
 func (s *storeFaults) round() {
 	s.t.Helper()
-	for c := range 3 {
-		s.traffic.WriteFrom(s.t, c)
-	}
+	s.write(3, 1)
 	s.traffic.WriteFrom(s.t, s.traffic.NewContact())
-	s.traffic.Answer(s.t, s.gateway.Client, s.rng.IntN(20))
+	silent := s.traffic.NewContact()
+	if _, err := s.network.AddContact(s.t.Context(), sandbox.ContactRequest{Number: s.traffic.Contact(silent)}); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, c := range []int{s.rng.IntN(3), silent} {
+		if id, ok := s.traffic.Answer(s.t, s.gateway.Client, c); ok {
+			s.network.Receipt(id, "retry")
+		}
+	}
+}
+
+// write lets the first contacts write so many messages each.
+func (s *storeFaults) write(contacts, rounds int) {
+	s.t.Helper()
+	for range rounds {
+		for c := range contacts {
+			s.traffic.WriteFrom(s.t, c)
+		}
+	}
 }
 
 // Whatever fails in whatsmeow's stores, once, for a while or now and then:
@@ -132,7 +148,7 @@ func (s *storeFaults) oneByOne() {
 		})
 		s.round()
 		s.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
-		s.traffic.Write(s.t, 1)
+		s.traffic.WriteFrom(s.t, 0)
 		s.ledger.Await(s.t)
 	}
 	s.stores.Break(nil)
@@ -154,7 +170,7 @@ func (s *storeFaults) allAtRandom() {
 	stop := s.traffic.Answering(s.t, s.gateway.Client, 20*time.Millisecond)
 	for _, share := range []float64{0.02, 0.3, 0.1} {
 		s.stores.Break(s.atRandom(share))
-		s.traffic.Write(s.t, 5)
+		s.write(10, 3)
 		s.stores.Break(nil)
 		s.ledger.Await(s.t)
 	}
@@ -166,7 +182,7 @@ func (s *storeFaults) allAtRandom() {
 func (s *storeFaults) forLong() {
 	stop := s.traffic.Answering(s.t, s.gateway.Client, 20*time.Millisecond)
 	s.stores.Break(func(string) pombotest.StoreFault { return pombotest.StoreFault{Fail: pombotest.ErrFull} })
-	s.traffic.Write(s.t, 10)
+	s.write(10, 3)
 	<-time.After(2500 * time.Millisecond) // how long is the subject
 	s.ledger.CheckConfirmed(s.t)
 	s.stores.Break(nil)
