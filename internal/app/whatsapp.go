@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"go.mau.fi/whatsmeow/store"
+	wastore "go.mau.fi/whatsmeow/store"
 
 	"pombo"
 	"pombo/internal/config"
+	"pombo/internal/store"
 	"pombo/internal/whatsapp"
 )
 
@@ -18,7 +19,7 @@ type Faults struct {
 	// Store is asked before each of our transactions ("append", "settle", …).
 	Store func(op string) error
 	// Stores is put around what whatsmeow keeps.
-	Stores func(store.AllStores) store.AllStores
+	Stores func(wastore.AllStores) wastore.AllStores
 	// OnEvent is called with each event of whatsmeow before it is translated, and
 	// may panic.
 	OnEvent func(evt any)
@@ -36,6 +37,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		Transport: a.network.transport, RootKey: a.network.rootKey,
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
+		Unsynced: store.Unsynced, Sync: a.store.Sync,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
 		Patience: a.o.Faults.Patience, MaxBackoff: a.o.Faults.MaxBackoff,
 	})

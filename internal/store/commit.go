@@ -16,6 +16,8 @@ type backend interface {
 	// failed is told that a transaction failed, so that a broken connection is
 	// replaced.
 	failed(ctx context.Context)
+	// sync waits until every commit so far is on the disk.
+	sync() error
 	close() error
 }
 
@@ -221,6 +223,11 @@ func (c *committer) transact(b batch) (results []error, err error) {
 		return nil, err
 	}
 	err = tx.Commit()
+	if err == nil && len(t.fresh) == 0 && len(b.requests) > 0 {
+		// If nothing was written (an event that nobody wants, or that was there),
+		// the commit has not waited for what its callers wrote before, Unsynced.
+		err = c.s.backend.sync()
+	}
 	if err == nil && c.s.fault != nil {
 		err = c.s.fault(faultCommitted)
 	}

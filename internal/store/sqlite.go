@@ -108,10 +108,7 @@ func openLite(path string, conns int, pragmas ...string) (*sql.DB, error) {
 		q.Add("_pragma", p)
 	}
 	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", uri.String())
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
-	}
+	db := openLiteDB(uri.String())
 	db.SetMaxOpenConns(conns)
 	// Connections are kept: each has compiled statements and a page cache.
 	db.SetMaxIdleConns(max(conns, 2))

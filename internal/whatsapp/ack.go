@@ -46,22 +46,30 @@ func (l *line) handle(evt any) (committed bool) {
 	if err := l.readableForRetry(evt); err != nil {
 		return false
 	}
-	if len(made) == 0 {
-		return true
-	}
-	now := time.Now()
-	for i := range made {
-		made[i].Time = now // when it got here; the message has its own time in it
-	}
-	err := l.insist(l.ctx, "append events", func(ctx context.Context) error {
-		return l.s.n.o.Sink.Append(ctx, made...)
-	})
-	if err != nil {
+	if err := l.commit(evt, made); err != nil {
 		l.end(err)
 		return false
 	}
 	l.trouble.passed()
 	return true
+}
+
+// commit returns when all that was made of evt is on the disk, and all that
+// whatsmeow wrote to read it.
+func (l *line) commit(evt any, made []pombo.Event) error {
+	if len(made) == 0 {
+		if _, message := evt.(*events.Message); !message {
+			return nil
+		}
+		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
+	}
+	now := time.Now()
+	for i := range made {
+		made[i].Time = now // when it got here; the message has its own time in it
+	}
+	return l.insist(l.ctx, "append events", func(ctx context.Context) error {
+		return l.s.n.o.Sink.Append(ctx, made...)
+	})
 }
 
 // translate never loses an event: what cannot be translated, it gives as it

@@ -66,6 +66,13 @@ func (t *txn) do(ctx context.Context, op string, fn func(context.Context) error)
 	return nil
 }
 
+// doUnsynced is do for a write that the append of the event comes after. What a
+// line writes while it reads a message is kept from a power cut by that append,
+// or by what handle does for messages without an event.
+func (g *guard) doUnsynced(ctx context.Context, op string, fn func(context.Context) error) error {
+	return g.do(g.l.s.n.o.Unsynced(ctx), op, fn)
+}
+
 // get is do for calls that return a value.
 func get[T any](g *guard, ctx context.Context, op string, fn func(context.Context) (T, error)) (value T, err error) {
 	err = g.do(ctx, op, func(ctx context.Context) (err error) {
@@ -106,7 +113,8 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 		t := &txn{}
 		decryption = nil
 		err := g.l.turn.decrypting(ctx, func() error {
-			return g.in.DoDecryptionTxn(context.WithValue(ctx, txnKey{}, t), func(ctx context.Context) error {
+			ctx := g.l.s.n.o.Unsynced(context.WithValue(ctx, txnKey{}, t))
+			return g.in.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 				decryption = protected(ctx, fn)
 				if t.err != nil {
 					return t.err // roll back, even if the failure did not come through

@@ -160,11 +160,11 @@ func (g *guard) GetChatSettings(ctx context.Context, chat types.JID) (types.Loca
 }
 
 func (g *guard) PutMessageSecrets(ctx context.Context, inserts []store.MessageSecretInsert) error {
-	return g.do(ctx, "PutMessageSecrets", func(ctx context.Context) error { return g.in.PutMessageSecrets(ctx, inserts) })
+	return g.doUnsynced(ctx, "PutMessageSecrets", func(ctx context.Context) error { return g.in.PutMessageSecrets(ctx, inserts) })
 }
 
 func (g *guard) PutMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID, secret []byte) error {
-	return g.do(ctx, "PutMessageSecret", func(ctx context.Context) error { return g.in.PutMessageSecret(ctx, chat, sender, id, secret) })
+	return g.doUnsynced(ctx, "PutMessageSecret", func(ctx context.Context) error { return g.in.PutMessageSecret(ctx, chat, sender, id, secret) })
 }
 
 func (g *guard) GetMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID) (a []byte, b types.JID, err error) {
@@ -190,11 +190,11 @@ func (g *guard) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (
 }
 
 func (g *guard) ClearBufferedEventPlaintext(ctx context.Context, ciphertextHash [32]byte) error {
-	return g.do(ctx, "ClearBufferedEventPlaintext", func(ctx context.Context) error { return g.in.ClearBufferedEventPlaintext(ctx, ciphertextHash) })
+	return g.doUnsynced(ctx, "ClearBufferedEventPlaintext", func(ctx context.Context) error { return g.in.ClearBufferedEventPlaintext(ctx, ciphertextHash) })
 }
 
 func (g *guard) DeleteOldBufferedHashes(ctx context.Context) error {
-	return g.do(ctx, "DeleteOldBufferedHashes", func(ctx context.Context) error { return g.in.DeleteOldBufferedHashes(ctx) })
+	return g.doUnsynced(ctx, "DeleteOldBufferedHashes", func(ctx context.Context) error { return g.in.DeleteOldBufferedHashes(ctx) })
 }
 
 func (g *guard) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {

@@ -71,6 +71,13 @@ type Options struct {
 	// 5 min. The first pause is 1 s, or MaxBackoff if that is shorter.
 	MaxBackoff time.Duration
 
+	// Unsynced marks a write whose commit need not wait for the disk: a later one
+	// that does comes before the confirmation, and takes it along. nil: every write
+	// waits by itself.
+	Unsynced func(context.Context) context.Context
+	// Sync waits until all that was written is on the disk. nil: it always is.
+	Sync func(context.Context) error
+
 	// WrapStores is put between the guard and whatsmeow's stores; tests inject
 	// faults with it. nil: nothing is between.
 	WrapStores func(store.AllStores) store.AllStores
