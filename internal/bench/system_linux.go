@@ -35,7 +35,7 @@ func cpuTime(pid int) (time.Duration, error) {
 		}
 		ticks += time.Duration(n)
 	}
-	return ticks * clockTick, nil
+	return ticks * clockTick, nil //nolint:durationcheck // a count of ticks
 }
 
 // residentMB returns a process's resident memory in MB (10⁶ bytes), as

@@ -113,7 +113,7 @@ func (c gateConn) Read(p []byte) (int, error) {
 		c.gate.full()
 	} else if n > queueHigh {
 		for deadline := time.Now().Add(slowRead); c.gate.queued() > queueHigh && time.Now().Before(deadline); {
-			time.Sleep(slowStep)
+			time.Sleep(slowStep) //nolint:forbidigo // the queue gives no notice when it shrinks
 		}
 	}
 	n, err := c.ReadWriteCloser.Read(p)
@@ -140,7 +140,7 @@ func (g *gate) finish() {
 	if !shut {
 		empty := 0
 		for deadline := time.Now().Add(settleLimit); empty < 2 && time.Now().Before(deadline); {
-			time.Sleep(settleStep)
+			time.Sleep(settleStep) //nolint:forbidigo // the queue gives no notice when it is empty
 			if empty++; g.queued() > 0 {
 				empty = 0
 			}

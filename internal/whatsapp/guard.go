@@ -74,6 +74,8 @@ func (g *guard) doUnsynced(ctx context.Context, op string, fn func(context.Conte
 }
 
 // get is do for calls that return a value.
+//
+//nolint:revive // it reads like do, which as a method has its guard first
 func get[T any](g *guard, ctx context.Context, op string, fn func(context.Context) (T, error)) (value T, err error) {
 	err = g.do(ctx, op, func(ctx context.Context) (err error) {
 		value, err = fn(ctx)
@@ -128,7 +130,7 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 			decryption = nil
 			return t.err
 		case decryption != nil:
-			return nil // rolled back, and rightly so
+			return nil // rolled back, and rightly so //nolint:nilerr // fn's own error is returned below
 		}
 		return err
 	})

@@ -89,7 +89,7 @@ func faultKinds(op string, broken map[string]bool) map[string]fault {
 		}},
 		"is slow": {before: func(called string) error {
 			if called == op {
-				time.Sleep(2 * time.Millisecond)
+				time.Sleep(2 * time.Millisecond) //nolint:forbidigo // being slow is the fault
 			}
 			return nil
 		}},

@@ -271,7 +271,7 @@ func (l *line) unlink(ctx context.Context) error {
 	defer l.leave()
 	ctx, stop := l.bound(ctx)
 	defer stop()
-	_, err := l.client.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{
+	_, err := l.client.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{ //nolint:staticcheck // there is no other way to it
 		Namespace: "md", Type: "set", To: types.ServerJID,
 		Content: []waBinary.Node{{
 			Tag:   "remove-companion-device",

@@ -175,7 +175,7 @@ func (l *line) detach() {
 	go func() {
 		defer close(done)
 		// It sends nothing, so what it returns says nothing.
-		_ = l.client.DangerousInternals().SendNode(plug{context.Background(), l.cancel}, probe)
+		_ = l.client.DangerousInternals().SendNode(plug{context.Background(), l.cancel}, probe) //nolint:staticcheck // there is no other way to it
 	}()
 	select {
 	case <-done:
@@ -260,7 +260,7 @@ func (l *line) awaitDetached(limit context.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // with this nothing is sent, but the answer tells whether there is a socket
 	for {
-		err := l.client.DangerousInternals().SendNode(ctx, probe)
+		err := l.client.DangerousInternals().SendNode(ctx, probe) //nolint:staticcheck // there is no other way to it
 		if errors.Is(err, whatsmeow.ErrNotConnected) {
 			return
 		}

@@ -45,7 +45,7 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 	if len(text) > maxLogLine {
 		text = text[:maxLogLine] + "…"
 	}
-	l.log.Log(context.Background(), level, text, "from", "whatsmeow")
+	l.log.Log(context.Background(), level, text, "from", "whatsmeow") //nolint:sloglint // the library made the text
 }
 
 // libsignal writes to the standard output unless it is told otherwise, through a

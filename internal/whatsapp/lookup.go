@@ -112,7 +112,7 @@ func (l *line) lookUp(ctx context.Context, jid types.JID) (types.JID, error) {
 		return found, nil
 	}
 	if lid, err := l.client.Store.LIDs.GetLIDForPN(ctx, found); err != nil || !lid.IsEmpty() {
-		return found, nil
+		return found, nil //nolint:nilerr // the number is known; only its other form is not
 	}
 	if _, err := l.client.GetUserInfo(ctx, []types.JID{found}); err != nil {
 		l.log.Debug("the hidden form of a number could not be looked up", "err", err)

@@ -29,7 +29,7 @@ func TestQueueLength(t *testing.T) {
 	if got := queueOf(c)(); got != 0 {
 		t.Errorf("an empty queue has %d", got)
 	}
-	c.DangerousInternals().HandleFrame(context.Background(), frame(t))
+	c.DangerousInternals().HandleFrame(context.Background(), frame(t)) //nolint:staticcheck // there is no other way to it
 	if got := queueOf(c)(); got != 1 {
 		t.Errorf("the queue has %d, want 1: the field has another name, or another kind", got)
 	}
@@ -164,7 +164,7 @@ func (t pipeTransport) RoundTrip(*http.Request) (*http.Response, error) {
 func openGate(t *testing.T) (*gate, *pipe, io.ReadWriteCloser) {
 	t.Helper()
 	g, p := newGate(), &pipe{in: make(chan []byte, 1), closed: make(chan struct{})}
-	resp, err := g.client(pipeTransport{p}).Get("http://whatsapp")
+	resp, err := g.client(pipeTransport{p}).Get("http://whatsapp") //nolint:bodyclose // the body is the pipe, which the test closes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestGate(t *testing.T) {
 		t.Errorf("reading gave %v; detached: %v", err, detached)
 	}
 	<-g.ended
-	if _, err := g.client(pipeTransport{p}).Get("http://whatsapp"); err == nil {
+	if _, err := g.client(pipeTransport{p}).Get("http://whatsapp"); err == nil { //nolint:bodyclose // there is none
 		t.Error("a gate that is shut let a new socket through")
 	}
 	if newGate().close() {

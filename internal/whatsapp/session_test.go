@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,14 +25,9 @@ func (w *world) states() string {
 		if err := json.Unmarshal(e.Data, &data); err != nil {
 			w.t.Fatal(err)
 		}
-		out = append(out, data.State+" "+json.Number(jsonInt(data.StatusReason)).String())
+		out = append(out, data.State+" "+strconv.Itoa(data.StatusReason))
 	}
 	return strings.Join(out, ", ")
-}
-
-func jsonInt(n int) string {
-	b, _ := json.Marshal(n) //nolint:errcheck // an int
-	return string(b)
 }
 
 func TestPairReceiveSend(t *testing.T) {
