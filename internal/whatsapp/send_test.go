@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -157,7 +158,7 @@ func TestLookups(t *testing.T) {
 		t.Errorf("got %v, %v", jid, ok)
 	}
 	for i := range lookupMax + 5 {
-		c.put("n"+jsonInt(i), mustJID(t, chat1))
+		c.put("n"+strconv.Itoa(i), mustJID(t, chat1))
 	}
 	if len(c.seen) > lookupMax {
 		t.Errorf("%d answers are kept", len(c.seen))

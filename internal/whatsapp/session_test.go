@@ -155,7 +155,7 @@ func (w *world) loggedOut(reason int) {
 	w.until(pombo.StateClose)
 	w.event(pombo.StatusInstance, `"status":"closed"`)
 	w.event(pombo.LogoutInstance, "null")
-	w.event(pombo.ConnectionUpdate, `"state":"close","statusReason":`+jsonInt(reason))
+	w.event(pombo.ConnectionUpdate, `"state":"close","statusReason":`+strconv.Itoa(reason))
 	w.eventually("the registry knows", func() bool { return w.reg.paired() == "" })
 	for name, want := range map[pombo.EventName]int{pombo.StatusInstance: 1, pombo.LogoutInstance: 1} {
 		if got := len(w.sink.named(name)); got != want {
@@ -276,7 +276,7 @@ func TestRefusals(t *testing.T) {
 			if _, _, err := w.session.Wait(w.ctx()); pombo.KindOf(err) != pombo.Conflict {
 				t.Errorf("waiting told %v", err)
 			}
-			w.event(pombo.ConnectionUpdate, `"statusReason":`+jsonInt(c.code))
+			w.event(pombo.ConnectionUpdate, `"statusReason":`+strconv.Itoa(c.code))
 			if c.logout {
 				w.loggedOut(c.code)
 			} else if w.reg.paired() == "" {
