@@ -99,7 +99,7 @@ func TestCompiledStatements(t *testing.T) {
 		t.Fatal(err)
 	}
 	const query = `SELECT n FROM x WHERE n >= $1 ORDER BY n`
-	outer, err := tx.QueryContext(ctx, query, 1) //nolint:sqlclosecheck // closed half-read, below
+	outer, err := tx.QueryContext(ctx, query, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestCompiledStatements(t *testing.T) {
 			break
 		}
 	}
-	if err := errors.Join(outer.Err(), outer.Close()); err != nil { // half-read, on purpose
+	if err := errors.Join(outer.Err(), outer.Close()); err != nil { //nolint:sqlclosecheck // half-read, on purpose
 		t.Fatal(err)
 	}
 	if err := tx.Commit(); err != nil {

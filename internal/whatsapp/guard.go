@@ -130,7 +130,7 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 			decryption = nil
 			return t.err
 		case decryption != nil:
-			return nil // rolled back, and rightly so //nolint:nilerr // fn's own error is returned below
+			return nil //nolint:nilerr // rolled back, and rightly so; fn's own error is returned below
 		}
 		return err
 	})
