@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"google.golang.org/protobuf/proto"
 )
 
 // Message is what the events about messages say of theirs.
@@ -23,6 +26,19 @@ type Message struct {
 	Status      string
 	KeyID       string
 	RemoteJid   string
+	Raw         struct {
+		Error    string
+		Protobuf []byte
+	}
+}
+
+// rawText returns the text of a message that came as it was, "" if it has none.
+func (m Message) rawText() string {
+	var content waE2E.Message
+	if proto.Unmarshal(m.Raw.Protobuf, &content) != nil {
+		return ""
+	}
+	return content.GetConversation()
 }
 
 func parseMessage(data []byte) (m Message) {
@@ -220,14 +236,17 @@ func (l *Ledger) upsert(p Post) {
 		return
 	}
 	l.ids[m.Key.ID] = true
-	n := l.next[chat]
+	text := string(m.Message)
 	if m.MessageType == "unknown" {
-		l.raw++ // its text is in a protobuf; its place in the order is the next
-	} else if found := numbered.FindSubmatch(m.Message); found == nil {
-		l.fault("this is no numbered message: %s", p.Data)
-	} else {
-		n, _ = strconv.Atoi(string(found[1])) // digits
+		l.raw++
+		text = m.rawText()
 	}
+	found := numbered.FindStringSubmatch(text)
+	if found == nil {
+		l.fault("this is no numbered message: %s", p.Data)
+		return
+	}
+	n, _ := strconv.Atoi(found[1]) // digits
 	if n != l.next[chat] {
 		l.fault("chat %s: message %d came when %d was due", chat, n, l.next[chat])
 	}
