@@ -102,8 +102,8 @@ var messages = map[pombo.EventName]entry{
 		golden: "history",
 	},
 	pombo.SendMessage: {
-		when: "WhatsApp took a message that was sent through the API.",
-		data: "one object: the answer of the call that sent it, in the form of MESSAGES_UPSERT with `status` `PENDING`.",
+		when:   "WhatsApp took a message that was sent through the API.",
+		data:   "one object: the answer of the call that sent it, in the form of MESSAGES_UPSERT with `status` `PENDING`.",
 		golden: "sent",
 	},
 	pombo.SendMessageUpdate: {absent: "Pombo has no route yet that edits a message."},
