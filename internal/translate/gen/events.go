@@ -106,7 +106,12 @@ var messages = map[pombo.EventName]entry{
 		data:   "one object: the answer of the call that sent it, in the form of MESSAGES_UPSERT with `status` `PENDING`.",
 		golden: "sent",
 	},
-	pombo.SendMessageUpdate: {absent: "Pombo has no route yet that edits a message."},
+	pombo.SendMessageUpdate: {
+		absent: "Pombo has no route yet that edits a message; the form is settled.",
+		when:   "WhatsApp took an edit that was sent through the API.",
+		data:   "one object: `key` (of the message that was edited), `editedMessage`, `timestampMs` and `type` (14) as numbers, as in 2.3.6, `owner`, `instanceId`.",
+		golden: "sent-edit",
+	},
 }
 
 var chats = map[pombo.EventName]entry{
