@@ -262,9 +262,9 @@ func (sub *submission) keep(t *batch) {
 	}
 	s.keepSent(t, sub.from.user, m)
 	for _, u := range sub.readBy {
-		s.keepReceived(t, u, m)
+		kept := s.keepReceived(t, u, m)
 		if u != sub.from.user {
-			s.phoneReceipt(t, u, m, "delivered")
+			s.phoneReceipt(t, u, kept, "delivered")
 		}
 	}
 }
