@@ -47,6 +47,9 @@ func NewProcess(t testing.TB, path string, args []string, more ...string) *Proce
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		if crash := p.log.crashed(); crash != "" {
+			t.Errorf("the gateway's log has: %s", crash)
+		}
 		if t.Failed() {
 			t.Logf("the last lines of the gateway's log:\n%s", p.log)
 		}
