@@ -23,6 +23,9 @@ const serverEnv = "POMBO_TEST_RUN_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) != "" {
+		if addr := os.Getenv(statsEnv); addr != "" {
+			serveStats(addr)
+		}
 		main()
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -102,6 +103,16 @@ func (p *Process) PID() int {
 		return 0
 	}
 	return p.cmd.Process.Pid
+}
+
+// DataDir returns the gateway's data folder, "" if none was given.
+func (p *Process) DataDir() (dir string) {
+	for _, line := range p.env {
+		if value, ok := strings.CutPrefix(line, "POMBO_DATA_DIR="); ok {
+			dir = value
+		}
+	}
+	return dir
 }
 
 // Log returns the last lines that the gateway logged.
