@@ -26,7 +26,12 @@ func (n *network) group(t *testing.T, r sandbox.GroupRequest) types.JID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jid, err := types.ParseJID(g.JID)
+	return mustJID(t, g.JID)
+}
+
+func mustJID(t *testing.T, text string) types.JID {
+	t.Helper()
+	jid, err := types.ParseJID(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +53,7 @@ func (n *network) lid(t *testing.T, number string) types.JID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jid, err := types.ParseJID(c.LID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return jid
+	return mustJID(t, c.LID)
 }
 
 func TestGroupByContact(t *testing.T) {
@@ -333,6 +334,8 @@ func TestInviteLink(t *testing.T) {
 	if result, err := n.JoinGroup(ctx, sandbox.JoinRequest{Number: "5511900000004", Code: code}); err != nil || result.Waiting {
 		t.Fatalf("a phone joins: %+v, %v", result, err)
 	}
-	wait(c, func(e *events.GroupInfo) bool { return e.JoinReason == "invite" && len(e.Join) == 1 && e.Join[0] == n.lid(t, "5511900000004") })
+	wait(c, func(e *events.GroupInfo) bool {
+		return e.JoinReason == "invite" && len(e.Join) == 1 && e.Join[0] == n.lid(t, "5511900000004")
+	})
 	n.mustObey(t)
 }

@@ -183,7 +183,10 @@ func (c *client) count() *counter {
 		defer k.mu.Unlock()
 		switch evt := evt.(type) {
 		case *events.Message:
-			k.times[evt.Info.ID]++
+			// a stanza that brings a sender key makes two events: one of the key, one of the message
+			if evt.RawMessage.GetSenderKeyDistributionMessage() == nil || evt.Message.GetConversation() != "" {
+				k.times[evt.Info.ID]++
+			}
 		case *events.UndecryptableMessage:
 			k.broken = append(k.broken, evt.Info.ID)
 		}

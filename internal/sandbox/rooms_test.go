@@ -109,7 +109,9 @@ func TestGroupReceipts(t *testing.T) {
 	if err := n.SendReceipt(ctx, sandbox.ReceiptRequest{ID: id, Type: "read", Number: contact}); err != nil {
 		t.Fatal(err)
 	}
-	isRead := func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeRead && r.MessageIDs[0] == id && r.Chat == jid }
+	isRead := func(r *events.Receipt) bool {
+		return r.Type == types.ReceiptTypeRead && r.MessageIDs[0] == id && r.Chat == jid
+	}
 	if r := wait(c, isRead); r.Sender != n.lid(t, contact) {
 		t.Errorf("read by %s", r.Sender)
 	}
@@ -177,7 +179,9 @@ func TestGroupPhoneAsksAgain(t *testing.T) {
 		if err := n.SendReceipt(context.Background(), sandbox.ReceiptRequest{ID: id, Type: "retry", Number: number}); err != nil {
 			t.Fatal(err)
 		}
-		wait(c, func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeRetry && r.Chat == jid && r.Sender == n.lid(t, number) })
+		wait(c, func(r *events.Receipt) bool {
+			return r.Type == types.ReceiptTypeRetry && r.Chat == jid && r.Sender == n.lid(t, number)
+		})
 		// the phone confirms what it got this time
 		wait(c, func(r *events.Receipt) bool {
 			return r.MessageIDs[0] == id && r.Type == types.ReceiptTypeDelivered && r.Sender == n.lid(t, number)
@@ -389,6 +393,49 @@ func TestGroupRepeatedID(t *testing.T) {
 	}
 	if got := n.messages(t, contact, "received"); len(got) != 1 {
 		t.Errorf("the contact got %+v", got)
+	}
+	n.mustObey(t)
+}
+
+// TestGroupCompanionAsksAgain: a client that lost its sessions asks another client for a group's message.
+func TestGroupCompanionAsksAgain(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	one, two := newClient(t, n), newClient(t, n)
+	one.pair(n, bot)
+	two.pair(n, third)
+	jid := n.group(t, sandbox.GroupRequest{From: bot, Participants: []string{third}})
+	wait[*events.JoinedGroup](one, nil)
+	one.sendText(jid, "one")
+	wait(two, hasText("one"))
+	two.sendText(jid, "answer") // so that the session is no longer being opened
+	wait(one, hasText("answer"))
+	one.sendText(jid, "two")
+	wait(two, hasText("two"))
+	if err := two.Store.Sessions.DeleteAllSessions(context.Background(), one.Store.LID.SignalAddressUser()); err != nil {
+		t.Fatal(err)
+	}
+	id := one.sendText(jid, "three").ID
+	wait[*events.UndecryptableMessage](two, nil)
+	if evt := wait(two, hasText("three")); evt.Info.ID != id || evt.RetryCount == 0 || evt.Info.Chat != jid {
+		t.Errorf("got %+v", evt.Info)
+	}
+	one.sendText(jid, "four")
+	wait(two, hasText("four"))
+	n.mustObey(t)
+}
+
+func TestAdminRevokes(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
+	wait[*events.JoinedGroup](c, nil)
+	id := c.sendText(jid, "oops").ID
+	n.send(t, sandbox.SendRequest{From: contact, To: jid.String(), Message: []byte(
+		`{"protocolMessage":{"type":"REVOKE","key":{"remoteJID":"` + jid.String() + `","ID":"` + id + `","fromMe":false,"participant":"` + c.Store.LID.ToNonAD().String() + `"}}}`)})
+	evt := wait(c, func(m *events.Message) bool { return m.Message.GetProtocolMessage() != nil })
+	if evt.Info.Edit != types.EditAttributeAdminRevoke || evt.Message.GetProtocolMessage().GetKey().GetID() != id {
+		t.Errorf("got %+v", evt.Info)
 	}
 	n.mustObey(t)
 }
