@@ -58,6 +58,11 @@ func (c *conn) handleMessage(n *node) {
 			sub.ack(t)
 			return
 		}
+		if !isRoom(sub.to) && !slices.Contains([]string{types.DefaultUserServer, types.HiddenUserServer}, sub.to.Server) {
+			sub.refused = ackUnsupported
+			sub.ack(t)
+			return
+		}
 		if str(n, "id") == "" || len(parts) == 0 {
 			sub.refused = ackMalformed
 			c.s.recordViolation(t, ViolationMalformed, sub.sender(), "a message without id or without anything encrypted in it")
@@ -67,11 +72,6 @@ func (c *conn) handleMessage(n *node) {
 		if isRoom(sub.to) {
 			sub.toRoom(t, parts)
 			sub.done(t, key)
-			return
-		}
-		if !slices.Contains([]string{types.DefaultUserServer, types.HiddenUserServer}, sub.to.Server) {
-			sub.refused = ackUnsupported
-			sub.ack(t)
 			return
 		}
 		sub.checkIdentity(t, parts)

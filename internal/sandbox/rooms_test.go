@@ -375,7 +375,9 @@ func TestChannel(t *testing.T) {
 	if err := c.MarkRead(context.Background(), []string{id}, evt.Info.Timestamp, channel, types.EmptyJID); err != nil {
 		t.Fatal(err)
 	}
-	n.settle(t, c)
+	if _, err := c.SendMessage(context.Background(), channel, textMessage("mine")); err == nil {
+		t.Error("a message to a channel was taken")
+	}
 	n.mustObey(t)
 }
 
