@@ -337,7 +337,7 @@ func (s *Server) LeaveGroup(ctx context.Context, r LeaveRequest) (GroupView, err
 	return s.inGroup(ctx, r.ID, r.Number, func(t *batch, g *group, by *user) error { return public(s.leave(t, g, by)) })
 }
 
-// groupRoutes are the control routes of groups and calls.
+// groupRoutes are the control routes of groups, calls and what phones do to messages.
 func (s *Server) groupRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /sandbox/groups", post(s, http.StatusCreated, s.CreateGroup))
 	mux.Handle("GET /sandbox/groups", get(s, func(r *http.Request) ([]GroupView, error) { return s.Groups(r.Context()) }))
@@ -355,6 +355,12 @@ func (s *Server) groupRoutes(mux *http.ServeMux) {
 		r.ID = id
 		return s.LeaveGroup(ctx, r)
 	}))
+	mux.HandleFunc("POST /sandbox/messages/{id}/actions", func(w http.ResponseWriter, r *http.Request) {
+		post(s, http.StatusCreated, func(ctx context.Context, body ActionRequest) (SendResult, error) {
+			body.ID = r.PathValue("id")
+			return s.Act(ctx, body)
+		}).ServeHTTP(w, r)
+	})
 	mux.Handle("POST /sandbox/calls", post(s, http.StatusCreated, s.Call))
 	mux.Handle("GET /sandbox/calls", get(s, func(r *http.Request) ([]CallView, error) { return s.Calls(r.Context()) }))
 	mux.Handle("POST /sandbox/calls/{id}", postTo(s, func(ctx context.Context, id string, r CallActionRequest) (CallView, error) {

@@ -38,13 +38,13 @@ type group struct {
 	DescriptionAt time.Time `json:"descriptionAt,omitzero"`
 	PictureID     string    `json:"pictureId,omitempty"`
 
-	Announce   bool   `json:"announce,omitempty"` // only admins send
-	Locked     bool   `json:"locked,omitempty"`   // only admins change subject, description, picture
-	Ephemeral  int    `json:"ephemeral,omitempty"`
-	AddMode    string `json:"addMode"`            // admin_add or all_member_add
-	Approval   bool   `json:"approval,omitempty"` // admins decide who joins by the link
-	Invite     string `json:"invite"`             // the code in the link
-	OldInvites []string
+	Announce   bool     `json:"announce,omitempty"` // only admins send
+	Locked     bool     `json:"locked,omitempty"`   // only admins change subject, description, picture
+	Ephemeral  int      `json:"ephemeral,omitempty"`
+	AddMode    string   `json:"addMode"`              // admin_add or all_member_add
+	Approval   bool     `json:"approval,omitempty"`   // admins decide who joins by the link
+	Invite     string   `json:"invite"`               // the code in the link
+	OldInvites []string `json:"oldInvites,omitempty"` // revoked
 
 	Members         []member      `json:"members"`
 	Requests        []joinRequest `json:"requests,omitempty"`

@@ -27,7 +27,7 @@ type SendRequest struct {
 	// PushName that the sender has from now on.
 	PushName string `json:"pushName,omitempty"`
 	// Addressing is the form of the stanza's sender: "pn" (the default) by number with the LID beside it, "lid" the
-	// other way round.
+	// other way round. A group has a form of its own, so that this makes no difference there.
 	Addressing string `json:"addressing,omitempty"`
 	// Audience narrows down who gets a status or a channel's message; empty: every account.
 	Audience []string `json:"audience,omitempty"`
@@ -131,6 +131,11 @@ func (s *Server) sendOne(t *batch, r *SendRequest, body *waE2E.Message, i int) (
 		from.name = r.PushName
 		t.put(tableUsers, from.number, from.encode)
 	}
+	return s.sendBody(t, from, r.To, r.Addressing == "lid", id, body, r.Audience)
+}
+
+// sendBody sends a message to a number or a room, whose other members audience may narrow down.
+func (s *Server) sendBody(t *batch, from *user, to string, lid bool, id string, body *waE2E.Message, audience []string) (string, error) {
 	if body.MessageContextInfo == nil { // phones give every message a secret, which reactions and edits build on
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
@@ -140,11 +145,11 @@ func (s *Server) sendOne(t *batch, r *SendRequest, body *waE2E.Message, i int) (
 	if err != nil {
 		return "", errorf(Invalid, "The message cannot be encoded: %v", err)
 	}
-	m := &message{ID: id, From: from.number, To: r.To, At: now(), Body: raw, LID: r.Addressing == "lid"}
+	m := &message{ID: id, From: from.number, To: to, At: now(), Body: raw, LID: lid}
 	if !m.room().IsEmpty() {
-		return id, s.deliverToRoom(t, m, body, r.Audience)
+		return id, s.deliverToRoom(t, m, body, audience)
 	}
-	s.ensureUser(t, r.To)
+	s.ensureUser(t, to)
 	return id, s.deliver(t, m, body)
 }
 

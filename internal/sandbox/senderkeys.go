@@ -194,13 +194,22 @@ func (s *Server) reusesSenderKey(t *batch, from *device, room string, ciphertext
 	return ""
 }
 
-// renewKeys lets the members of a group make new sender keys, so that those who went cannot read on.
+// renewKeys lets the members of a group make new sender keys, so that those who went cannot read on, and lets those
+// who went forget the keys that they have.
 func (s *Server) renewKeys(t *batch, g *group, gone []*user) {
 	room := g.jid().String()
 	for _, u := range append(s.membersOf(g), gone...) {
 		if u.ownKeys[room] != nil {
 			delete(u.ownKeys, room)
 			t.drop(tableOwnKeys, u.number+"/"+room)
+		}
+	}
+	for _, u := range gone {
+		for key := range u.senderKeys {
+			if strings.HasPrefix(key, u.number+"/"+room+"/") {
+				delete(u.senderKeys, key)
+				t.drop(tableSenderKeys, key)
+			}
 		}
 	}
 }
