@@ -34,8 +34,8 @@ func TestActions(t *testing.T) {
 		if room.Server == types.GroupServer {
 			to = room.String()
 		}
-		id := n.send(t, sandbox.SendRequest{From: contact, To: to, Text: "teh cat"})
-		wait(c, hasText("teh cat"))
+		id := n.send(t, sandbox.SendRequest{From: contact, To: to, Text: "the rat"})
+		wait(c, hasText("the rat"))
 		evt := n.act(t, c, sandbox.ActionRequest{ID: id, From: contact, Action: "edit", Text: "the cat"})
 		if p := evt.Message.GetProtocolMessage(); evt.Info.Edit != types.EditAttributeMessageEdit || p.GetKey().GetID() != id || p.GetEditedMessage().GetConversation() != "the cat" {
 			t.Errorf("edit: %+v %v", evt.Info, evt.RawMessage)
