@@ -441,3 +441,33 @@ func TestAdminRevokes(t *testing.T) {
 	}
 	n.mustObey(t)
 }
+
+// TestStaleGroup: a client that does not know yet of a new member leaves it out; the member's phone asks for the
+// message, and the client learns from the answer.
+func TestStaleGroup(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
+	wait[*events.JoinedGroup](c, nil)
+	c.sendText(jid, "before")
+	n.settle(t, c)
+	ctx := context.Background()
+	if _, err := n.SetFault(ctx, sandbox.FaultRequest{Kind: sandbox.FaultLatency, Number: bot, Ms: 2000, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.ChangeParticipants(ctx, sandbox.ParticipantsRequest{ID: jid.User, From: contact, Action: "add", Participants: []string{third}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := c.sendText(jid, "who is new?").ID
+	if r := wait(c, func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeRetry }); r.MessageIDs[0] != id || r.Sender != n.lid(t, third) {
+		t.Errorf("asked by %+v", r)
+	}
+	wait(c, func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeDelivered && r.Sender == n.lid(t, third) })
+	c.sendText(jid, "welcome")
+	if got := n.messages(t, third, "received"); len(got) != 2 || got[0].ID != id || got[0].Text != "who is new?" || got[1].Text != "welcome" {
+		t.Errorf("the new member got %+v", got)
+	}
+	n.mustObey(t)
+}
