@@ -28,6 +28,7 @@ const (
 	tableConfirmed    = "confirmed"     // by number/sequence
 	tableSeen         = "seen"          // by number/stanza
 	tableViolations   = "violations"    // by sequence
+	tableMedia        = "media"         // paths of media files, by id
 )
 
 // encodeJSON encodes a value when its row is written.
@@ -113,6 +114,7 @@ func (s *Server) open(dir string) error {
 		{tableMeta, s.readMeta}, {tableUsers, s.readUser}, {tableDevices, s.readDevice}, {tablePreKeys, s.readPreKey},
 		{tablePhonePreKeys, s.readPhonePreKey}, {tableSessions, s.readSession}, {tableStanzas, s.readStanza},
 		{tableMessages, s.readMessage}, {tableConfirmed, s.readConfirmed}, {tableSeen, s.readSeen}, {tableViolations, s.readViolation},
+		{tableMedia, s.readMedia},
 	} {
 		for _, r := range byTable[step.table] {
 			if err == nil {
@@ -121,6 +123,9 @@ func (s *Server) open(dir string) error {
 				}
 			}
 		}
+	}
+	if err == nil {
+		err = s.checkMedia()
 	}
 	if err != nil {
 		_ = s.store.db.Close()
