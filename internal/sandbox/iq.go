@@ -36,7 +36,9 @@ func (c *conn) handleIQ(n *node) {
 		c.handleUsync(n)
 	case "md":
 		c.handleDeviceIQ(n, child)
-	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:sync:app:state", "w:g2":
+	case "w:sync:app:state":
+		c.handleSync(n, child)
+	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:g2":
 		c.handleAccountIQ(n, namespace, child)
 	default:
 		c.unknownIQ(n)
@@ -93,8 +95,6 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.send(result(n, c.mediaConn()))
 	case namespace == "w:biz":
 		c.send(result(n, node{Tag: child.Tag, Attrs: attrs{"v": "244"}}))
-	case namespace == "w:sync:app:state":
-		c.send(result(n, appState(child)))
 	case namespace == "w:g2" && get && child.Tag == "participating":
 		c.send(result(n, node{Tag: "groups"}))
 	default: // no pictures, no groups
@@ -121,21 +121,6 @@ func (c *conn) mediaConn() node {
 	return node{Tag: "media_conn", Attrs: attrs{
 		"auth": c.s.mediaAuth(c.device), "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
 	}, Content: []node{{Tag: "host", Attrs: attrs{"hostname": "mmg.whatsapp.net", "type": "primary"}}}}
-}
-
-// appState answers every collection with "nothing new".
-func appState(sync node) node {
-	var out []node
-	for _, collection := range sync.GetChildrenByTag("collection") {
-		version := str(&collection, "version")
-		if version == "" || version == "0" {
-			version = "1"
-		}
-		out = append(out, node{Tag: "collection", Attrs: attrs{
-			"name": str(&collection, "name"), "version": version, "has_more_patches": "false",
-		}, Content: []node{{Tag: "patches"}}})
-	}
-	return node{Tag: "sync", Content: out}
 }
 
 // handleUsync answers questions about users, each with what was asked and no more (whatsmeow user.go, usync).

@@ -63,6 +63,7 @@ type user struct {
 	confirmed    []Confirmation
 	seen         map[string]time.Time // outgoing stanzas of the companions that were handled, and when
 	seenOrder    []string
+	sync         *appSync        // settings; nil: none yet
 	watchers     map[string]bool // numbers whose companions asked for this user's devices
 }
 
@@ -79,6 +80,7 @@ type device struct {
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
 	pairedAt       time.Time
+	synced         int // what its phone has told it: see welcome
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed
