@@ -63,7 +63,8 @@ type user struct {
 	confirmed    []Confirmation
 	seen         map[string]time.Time // outgoing stanzas of the companions that were handled, and when
 	seenOrder    []string
-	sync         *appSync        // settings; nil: none yet
+	sync         *appSync // settings; nil: none yet
+	profile      profile
 	watchers     map[string]bool // numbers whose companions asked for this user's devices
 }
 
@@ -80,7 +81,7 @@ type device struct {
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
 	pairedAt       time.Time
-	synced         int // what its phone has told it: see welcome
+	synced         int  // what its phone has told it: see welcome
 	greeted        bool // it is being told its first messages
 
 	conn  *conn     // nil: offline
