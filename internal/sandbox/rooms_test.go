@@ -464,7 +464,9 @@ func TestStaleGroup(t *testing.T) {
 	if r := wait(c, func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeRetry }); r.MessageIDs[0] != id || r.Sender != n.lid(t, third) {
 		t.Errorf("asked by %+v", r)
 	}
-	wait(c, func(r *events.Receipt) bool { return r.Type == types.ReceiptTypeDelivered && r.Sender == n.lid(t, third) })
+	wait(c, func(r *events.Receipt) bool {
+		return r.Type == types.ReceiptTypeDelivered && r.Sender == n.lid(t, third)
+	})
 	c.sendText(jid, "welcome")
 	if got := n.messages(t, third, "received"); len(got) != 2 || got[0].ID != id || got[0].Text != "who is new?" || got[1].Text != "welcome" {
 		t.Errorf("the new member got %+v", got)
