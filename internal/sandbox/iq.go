@@ -103,7 +103,7 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.handleGroupPicture(n, child)
 	case namespace == "w:profile:picture":
 		c.handlePicture(n, child)
-	default: // nothing of the kind
+	default:
 		c.send(iqError(n, 404, "item-not-found"))
 	}
 }

@@ -12,6 +12,13 @@ import (
 	"pombo/internal/sandbox"
 )
 
+// sentAgain matches a text that its sender encrypted again. The client asks its own phone for it, too, which may be
+// faster; that one has no retry count.
+func sentAgain(text string) func(*events.Message) bool {
+	has := hasText(text)
+	return func(m *events.Message) bool { return m.RetryCount > 0 && has(m) }
+}
+
 func hasText(text string) func(*events.Message) bool {
 	return func(m *events.Message) bool { return m.Message.GetConversation() == text }
 }
@@ -150,10 +157,8 @@ func TestGroupClientAsksAgain(t *testing.T) {
 	if evt := wait[*events.UndecryptableMessage](c, nil); evt.Info.ID != id || evt.Info.Chat != jid {
 		t.Errorf("got %+v", evt)
 	}
-	for range 2 { // once from the account's own phone, once from the sender's
-		if evt := wait(c, hasText("two")); evt.Info.ID != id || evt.Info.Chat != jid {
-			t.Errorf("got %+v", evt.Info)
-		}
+	if evt := wait(c, sentAgain("two")); evt.Info.ID != id || evt.Info.Chat != jid {
+		t.Errorf("got %+v", evt.Info)
 	}
 	n.send(t, sandbox.SendRequest{From: contact, To: jid.String(), Text: "three"})
 	wait(c, hasText("three"))
@@ -420,10 +425,8 @@ func TestGroupCompanionAsksAgain(t *testing.T) {
 	}
 	id := one.sendText(jid, "three").ID
 	wait[*events.UndecryptableMessage](two, nil)
-	for range 2 { // once from the account's own phone, once from the sender
-		if evt := wait(two, hasText("three")); evt.Info.ID != id || evt.Info.Chat != jid {
-			t.Errorf("got %+v", evt.Info)
-		}
+	if evt := wait(two, sentAgain("three")); evt.Info.ID != id || evt.Info.Chat != jid {
+		t.Errorf("got %+v", evt.Info)
 	}
 	one.sendText(jid, "four")
 	wait(two, hasText("four"))
