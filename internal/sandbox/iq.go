@@ -121,7 +121,7 @@ func privacySettings() node {
 // mediaConn names the hosts of the media servers. Transport brings every host to the sandbox.
 func (c *conn) mediaConn() node {
 	return node{Tag: "media_conn", Attrs: attrs{
-		"auth": "sandbox", "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
+		"auth": c.s.mediaAuth(c.device), "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
 	}, Content: []node{{Tag: "host", Attrs: attrs{"hostname": "mmg.whatsapp.net", "type": "primary"}}}}
 }
 

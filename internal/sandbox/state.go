@@ -28,6 +28,7 @@ const (
 	tableConfirmed    = "confirmed"     // by number/sequence
 	tableSeen         = "seen"          // by number/stanza
 	tableViolations   = "violations"    // by sequence
+	tableMedia        = "media"         // paths of media files, by id
 )
 
 // encodeJSON encodes a value when its row is written.
@@ -120,6 +121,7 @@ func (s *Server) open(dir string) error {
 		{tableSenderChains, s.readSenderChain}, {tableCalls, s.readCall},
 		{tablePhonePreKeys, s.readPhonePreKey}, {tableSessions, s.readSession}, {tableStanzas, s.readStanza},
 		{tableMessages, s.readMessage}, {tableConfirmed, s.readConfirmed}, {tableSeen, s.readSeen}, {tableViolations, s.readViolation},
+		{tableMedia, s.readMedia},
 	} {
 		for _, r := range byTable[step.table] {
 			if err == nil {
@@ -128,6 +130,9 @@ func (s *Server) open(dir string) error {
 				}
 			}
 		}
+	}
+	if err == nil {
+		err = s.checkMedia()
 	}
 	if err != nil {
 		_ = s.store.db.Close()

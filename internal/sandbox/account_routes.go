@@ -1,0 +1,44 @@
+package sandbox
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+)
+
+// accountRoutes are the control routes of media, settings, history and profiles.
+func (s *Server) accountRoutes(mux *http.ServeMux) {
+	mux.Handle("POST /sandbox/media", post(s, http.StatusCreated, s.SendMedia))
+	mux.HandleFunc("GET /sandbox/messages/{id}/media", s.serveMedia)
+	mux.HandleFunc("POST /sandbox/messages/{id}/expire", func(w http.ResponseWriter, r *http.Request) {
+		post(s, http.StatusOK, func(ctx context.Context, body ExpireRequest) (struct{}, error) {
+			body.ID = r.PathValue("id")
+			return struct{}{}, s.ExpireMedia(ctx, body)
+		}).ServeHTTP(w, r)
+	})
+}
+
+// serveMedia gives the file of a message, decrypted.
+func (s *Server) serveMedia(w http.ResponseWriter, r *http.Request) {
+	file, err := s.Media(r.Context(), r.PathValue("id"), r.URL.Query().Get("number"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	defer func() { _ = file.Close() }()
+	kind := file.Mimetype
+	if _, _, err = mime.ParseMediaType(kind); err != nil {
+		kind = "application/octet-stream"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.FormatInt(file.Size, 10))
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if file.FileName != "" {
+		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.FileName}))
+	}
+	if _, err = io.Copy(w, file); err != nil {
+		s.log.Debug("A file could not be sent", "error", err)
+	}
+}
