@@ -11,6 +11,10 @@ import (
 // accountRoutes are the control routes of media, settings, history and profiles.
 func (s *Server) accountRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /sandbox/media", post(s, http.StatusCreated, s.SendMedia))
+	mux.Handle("POST /sandbox/app-state", post(s, http.StatusOK, s.SetAppState))
+	mux.Handle("GET /sandbox/app-state", get(s, func(r *http.Request) ([]Setting, error) {
+		return s.AppState(r.Context(), r.URL.Query().Get("number"))
+	}))
 	mux.HandleFunc("GET /sandbox/messages/{id}/media", s.serveMedia)
 	mux.HandleFunc("POST /sandbox/messages/{id}/expire", func(w http.ResponseWriter, r *http.Request) {
 		post(s, http.StatusOK, func(ctx context.Context, body ExpireRequest) (struct{}, error) {

@@ -38,7 +38,9 @@ func (c *conn) handleIQ(n *node) {
 		c.handleDeviceIQ(n, child)
 	case "w:g2":
 		c.handleGroupIQ(n, child)
-	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:sync:app:state":
+	case "w:sync:app:state":
+		c.handleSync(n, child)
+	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz":
 		c.handleAccountIQ(n, namespace, child)
 	default:
 		c.unknownIQ(n)
@@ -95,8 +97,6 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.send(result(n, c.mediaConn()))
 	case namespace == "w:biz":
 		c.send(result(n, node{Tag: child.Tag, Attrs: attrs{"v": "244"}}))
-	case namespace == "w:sync:app:state":
-		c.send(result(n, appState(child)))
 	case namespace == "w:profile:picture" && jid(n, "target").Server == types.GroupServer:
 		c.handleGroupPicture(n, child)
 	default: // no pictures
@@ -123,21 +123,6 @@ func (c *conn) mediaConn() node {
 	return node{Tag: "media_conn", Attrs: attrs{
 		"auth": c.s.mediaAuth(c.device), "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
 	}, Content: []node{{Tag: "host", Attrs: attrs{"hostname": "mmg.whatsapp.net", "type": "primary"}}}}
-}
-
-// appState answers every collection with "nothing new".
-func appState(sync node) node {
-	var out []node
-	for _, collection := range sync.GetChildrenByTag("collection") {
-		version := str(&collection, "version")
-		if version == "" || version == "0" {
-			version = "1"
-		}
-		out = append(out, node{Tag: "collection", Attrs: attrs{
-			"name": str(&collection, "name"), "version": version, "has_more_patches": "false",
-		}, Content: []node{{Tag: "patches"}}})
-	}
-	return node{Tag: "sync", Content: out}
 }
 
 // handleUsync answers questions about users, each with what was asked and no more (whatsmeow user.go, usync).

@@ -75,6 +75,7 @@ type user struct {
 	available    bool
 	lastSeen     time.Time       // zero: never
 	shown        []PresenceSeen  // by the companions; forgotten with the process
+	sync         *appSync        // settings; nil: none yet
 	watchers     map[string]bool // numbers whose companions asked for this user's devices
 }
 
@@ -91,6 +92,7 @@ type device struct {
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
 	pairedAt       time.Time
+	synced         int // what its phone has told it: see welcome
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed
