@@ -15,6 +15,7 @@ func (s *Server) accountRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /sandbox/app-state", get(s, func(r *http.Request) ([]Setting, error) {
 		return s.AppState(r.Context(), r.URL.Query().Get("number"))
 	}))
+	mux.Handle("POST /sandbox/history", post(s, http.StatusCreated, s.SendHistory))
 	mux.HandleFunc("GET /sandbox/messages/{id}/media", s.serveMedia)
 	mux.HandleFunc("POST /sandbox/messages/{id}/expire", func(w http.ResponseWriter, r *http.Request) {
 		post(s, http.StatusOK, func(ctx context.Context, body ExpireRequest) (struct{}, error) {

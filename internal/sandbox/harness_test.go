@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 	_ = s.Close()
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
+		// whatsmeow never ends the loop that downloads history
+		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).handleHistorySyncNotificationLoop"),
 		// whatsmeow leaves its reader behind if a frame comes while it disconnects
 		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
 }

@@ -42,6 +42,14 @@ func (s *Server) welcome(t *batch, d *device) {
 		s.alignPushName(t, d.user)
 		s.shareKeys(t, d, a.keys)
 	}
+	if d.synced == syncedKeys && !d.greeted {
+		d.greeted = true
+		t.then(func() {
+			if !s.closed {
+				s.running.Go(func() { s.firstHistory(d) })
+			}
+		})
+	}
 }
 
 // shareKeys sends keys of the app state to a companion, which then asks for the state.

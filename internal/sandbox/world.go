@@ -93,6 +93,7 @@ type device struct {
 	keyIndex       uint32
 	pairedAt       time.Time
 	synced         int // what its phone has told it: see welcome
+	greeted        bool // it is being told its first messages
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed
