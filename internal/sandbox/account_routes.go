@@ -16,6 +16,11 @@ func (s *Server) accountRoutes(mux *http.ServeMux) {
 		return s.AppState(r.Context(), r.URL.Query().Get("number"))
 	}))
 	mux.Handle("POST /sandbox/history", post(s, http.StatusCreated, s.SendHistory))
+	mux.Handle("POST /sandbox/profile", post(s, http.StatusOK, s.SetProfile))
+	mux.Handle("GET /sandbox/profile", get(s, func(r *http.Request) (Profile, error) {
+		return s.Profile(r.Context(), r.URL.Query().Get("number"))
+	}))
+	mux.HandleFunc("GET /sandbox/profile/picture", s.servePicture)
 	mux.HandleFunc("GET /sandbox/messages/{id}/media", s.serveMedia)
 	mux.HandleFunc("POST /sandbox/messages/{id}/expire", func(w http.ResponseWriter, r *http.Request) {
 		post(s, http.StatusOK, func(ctx context.Context, body ExpireRequest) (struct{}, error) {
@@ -45,5 +50,19 @@ func (s *Server) serveMedia(w http.ResponseWriter, r *http.Request) {
 	}
 	if _, err = io.Copy(w, file); err != nil {
 		s.log.Debug("A file could not be sent", "error", err)
+	}
+}
+
+// servePicture gives a number's profile picture.
+func (s *Server) servePicture(w http.ResponseWriter, r *http.Request) {
+	raw, err := s.ProfilePicture(r.Context(), r.URL.Query().Get("number"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if _, err = w.Write(raw); err != nil {
+		s.log.Debug("A picture could not be sent", "error", err)
 	}
 }

@@ -91,15 +91,19 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.send(result(n, node{Tag: "list", Attrs: attrs{"dhash": "2:sandbox"}}))
 	case namespace == "status" && get && child.Tag == "privacy":
 		c.send(result(n, node{Tag: "privacy", Content: []node{{Tag: "list", Attrs: attrs{"type": "contacts", "default": "true"}}}}))
+	case namespace == "status" && child.Tag == "status":
+		c.handleStatusText(n, child)
 	case namespace == "status":
 		c.send(result(n))
 	case namespace == "w:m":
 		c.send(result(n, c.mediaConn()))
 	case namespace == "w:biz":
-		c.send(result(n, node{Tag: child.Tag, Attrs: attrs{"v": "244"}}))
+		c.s.update(func(*batch) { c.send(result(n, c.businessProfile(child))) })
 	case namespace == "w:profile:picture" && jid(n, "target").Server == types.GroupServer:
 		c.handleGroupPicture(n, child)
-	default: // no pictures
+	case namespace == "w:profile:picture":
+		c.handlePicture(n, child)
+	default:
 		c.send(iqError(n, 404, "item-not-found"))
 	}
 }
@@ -168,10 +172,8 @@ func (c *conn) usyncUser(wanted, query node) node {
 			if u != nil {
 				children = append(children, node{Tag: "lid", Attrs: attrs{"val": u.lidJID(0)}})
 			}
-		case "status":
-			if u != nil {
-				children = append(children, node{Tag: "status", Attrs: attrs{"t": "0"}, Content: []byte("Hey there! I am using WhatsApp.")})
-			}
+		case "status", "picture", "business":
+			children = append(children, c.s.profileParts(u, q.Tag)...)
 		}
 	}
 	answer.Content = children

@@ -29,6 +29,7 @@ const (
 	tableSeen         = "seen"          // by number/stanza
 	tableViolations   = "violations"    // by sequence
 	tableMedia        = "media"         // paths of media files, by id
+	tableProfiles     = "profiles"      // by number
 	tableSyncKeys     = "sync_keys"     // keys of app state, by number/id
 	tableCollections  = "sync"          // by number/name
 	tableSyncRecords  = "sync_records"  // by number/collection/MAC of the index
@@ -127,7 +128,7 @@ func (s *Server) open(dir string) error {
 		{tablePhonePreKeys, s.readPhonePreKey}, {tableSessions, s.readSession}, {tableStanzas, s.readStanza},
 		{tableMessages, s.readMessage}, {tableConfirmed, s.readConfirmed}, {tableSeen, s.readSeen}, {tableViolations, s.readViolation},
 		{tableMedia, s.readMedia}, {tableSyncKeys, s.readSyncKey}, {tableCollections, s.readCollection},
-		{tableSyncRecords, s.readSyncRecord}, {tableSyncPatches, s.readSyncPatch},
+		{tableSyncRecords, s.readSyncRecord}, {tableSyncPatches, s.readSyncPatch}, {tableProfiles, s.readProfile},
 	} {
 		for _, r := range byTable[step.table] {
 			if err == nil {
