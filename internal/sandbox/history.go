@@ -118,7 +118,7 @@ func (s *Server) SendHistory(ctx context.Context, r HistoryRequest) (HistoryResu
 		}
 		chunk.SyncType = historyTypes[r.Type].Enum()
 		chunk.ChunkOrder, chunk.Progress = &order, &progress
-		sent, err := s.sendChunk(ctx, u, devices, chunk, r.Inline)
+		sent, err := s.sendChunk(ctx, u, devices, chunk, r.Inline, "")
 		if err != nil {
 			return result, err
 		}
@@ -158,8 +158,8 @@ func (r *HistoryRequest) check() error {
 	return nil
 }
 
-// sendChunk uploads one chunk and tells the companions.
-func (s *Server) sendChunk(ctx context.Context, u *user, devices []*device, chunk *waHistorySync.HistorySync, inline bool) ([]HistoryChunk, error) {
+// sendChunk uploads one chunk and tells the companions. asked is the request that it answers, or empty.
+func (s *Server) sendChunk(ctx context.Context, u *user, devices []*device, chunk *waHistorySync.HistorySync, inline bool, asked string) ([]HistoryChunk, error) {
 	packed, err := pack(chunk)
 	if err != nil {
 		return nil, err
@@ -167,6 +167,9 @@ func (s *Server) sendChunk(ctx context.Context, u *user, devices []*device, chun
 	note := &waE2E.HistorySyncNotification{
 		SyncType:   waE2E.HistorySyncType(chunk.GetSyncType()).Enum(),
 		ChunkOrder: chunk.ChunkOrder, Progress: chunk.Progress, OldestMsgInChunkTimestampSec: oldestIn(chunk),
+	}
+	if asked != "" {
+		note.PeerDataRequestSessionID = &asked
 	}
 	var sealed sealedMedia
 	if inline {

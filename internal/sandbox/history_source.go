@@ -196,6 +196,15 @@ func webMessage(chat types.JID, id string, fromMe bool, body *waE2E.Message, at 
 	return m
 }
 
+// web is a message of a phone as its history holds it. name is the push name of the chat's other side.
+func (m *message) web(chat types.JID, name string, fromMe bool) (*waWeb.WebMessageInfo, error) {
+	var body waE2E.Message
+	if err := proto.Unmarshal(m.Body, &body); err != nil {
+		return nil, fmt.Errorf("decoding a message: %w", err)
+	}
+	return webMessage(chat, m.ID, fromMe, &body, m.At.Unix(), name), nil
+}
+
 // madeUpChat is a conversation with texts, one an hour, the last one now. Its contact exists from now on.
 func (s *Server) madeUpChat(t *batch, i, count int) historyChat {
 	u := s.ensureUser(t, fmt.Sprintf("55219%08d", 10_000_000+i))
@@ -254,11 +263,7 @@ func (s *Server) rememberedChats(u *user, limit int) []historyChat {
 		about.LastMsgTimestamp = proto.Uint64(uint64(list[len(list)-1].At.Unix()))
 		about.ConversationTimestamp = about.LastMsgTimestamp
 		out[i] = historyChat{jid: jid, about: about, name: name, count: len(list), at: func(i int) (*waWeb.WebMessageInfo, error) {
-			var body waE2E.Message
-			if err := proto.Unmarshal(list[i].Body, &body); err != nil {
-				return nil, fmt.Errorf("decoding a message: %w", err)
-			}
-			return webMessage(jid, list[i].ID, list[i].From == u.number, &body, list[i].At.Unix(), name), nil
+			return list[i].web(jid, name, list[i].From == u.number)
 		}}
 	}
 	return out

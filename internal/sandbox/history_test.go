@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -129,6 +131,43 @@ func TestFirstHistory(t *testing.T) {
 	}
 	if names := wait[*events.HistorySync](c, nil).Data; names.GetPushnames()[0].GetPushname() != "Ana" {
 		t.Errorf("got %s", names)
+	}
+	eventually(t, "the client has its settings, too", func() bool {
+		version, _, err := c.Store.AppState.GetAppStateVersion(context.Background(), string(appstate.WAPatchRegularLow))
+		return err == nil && version > 0
+	})
+	n.mustObey(t)
+}
+
+// TestAskedHistory: a client asks its phone for older messages, and for one that it has not got.
+func TestAskedHistory(t *testing.T) {
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	for i := range 5 {
+		n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: fmt.Sprint("text ", i), ID: fmt.Sprint("M", i)})
+	}
+	last := wait(c, func(m *events.Message) bool { return m.Info.ID == "M4" })
+	ctx := context.Background()
+	_, err := c.SendMessage(ctx, pn(bot), c.BuildHistorySyncRequest(&last.Info, 3), whatsmeow.SendRequestExtra{Peer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := wait[*events.HistorySync](c, nil).Data
+	if data.GetSyncType() != waHistorySync.HistorySync_ON_DEMAND || len(data.GetConversations()) != 1 {
+		t.Fatalf("got %s", data)
+	}
+	list := data.GetConversations()[0].GetMessages()
+	if len(list) != 3 || list[0].GetMessage().GetKey().GetID() != "M3" || list[2].GetMessage().GetKey().GetID() != "M1" {
+		t.Errorf("got %v", list)
+	}
+	_, err = c.SendMessage(ctx, pn(bot), c.BuildUnavailableMessageRequest(pn(contact), pn(contact), "M2"), whatsmeow.SendRequestExtra{Peer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := wait(c, func(m *events.Message) bool { return m.UnavailableRequestID != "" })
+	if again.Info.ID != "M2" || again.Message.GetConversation() != "text 2" {
+		t.Errorf("got %+v", again)
 	}
 	n.mustObey(t)
 }

@@ -204,7 +204,7 @@ func (sub *submission) toPhone(t *batch, u *user, p part) {
 		}
 	}
 	if sub.message.Peer {
-		s.peerRequest(t, sub.from, &body)
+		s.peerRequest(t, sub.from, id, &body)
 	}
 	if u != sub.from.user {
 		sub.message.Body = plain

@@ -78,8 +78,9 @@ func (s *Server) shareKeys(t *batch, d *device, list []*syncKey) {
 	}
 }
 
-// peerRequest lets a phone do what one of its companions asks of it.
-func (s *Server) peerRequest(t *batch, d *device, body *waE2E.Message) {
+// peerRequest lets a phone do what one of its companions asks of it, in the message with this id.
+func (s *Server) peerRequest(t *batch, d *device, id string, body *waE2E.Message) {
+	s.peerOperation(t, d, id, body.GetProtocolMessage().GetPeerDataOperationRequestMessage())
 	request := body.GetProtocolMessage().GetAppStateSyncKeyRequest()
 	if request == nil {
 		return
