@@ -96,3 +96,51 @@ func signedPatch(t *testing.T, s *Server, number string, spoil func(*waServerSyn
 	}
 	return raw
 }
+
+// TestSenselessStanzas: what makes no sense gets an error, and the connection goes on.
+func TestSenselessStanzas(t *testing.T) {
+	s, addr := listen(t, Options{})
+	w := newWireClient(t, s, addr, "5511900000001")
+	if err := w.pair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.login(); err != nil {
+		t.Fatal(err)
+	}
+	collection := func(a attrs, children ...node) node {
+		n := node{Tag: "collection", Attrs: a}
+		if len(children) > 0 {
+			n.Content = children
+		}
+		return node{Tag: "sync", Content: []node{n}}
+	}
+	for _, n := range []node{
+		{Tag: "sync"}, collection(attrs{}), collection(attrs{"name": "regular", "version": "-1"}), collection(attrs{"name": "x"}),
+		collection(attrs{"name": "regular", "version": "1"}, node{Tag: "patch"}),
+		collection(attrs{"name": "regular", "version": "9"}, node{Tag: "patch", Content: []byte("x")}),
+	} {
+		if answer, err := w.ask("w:sync:app:state", "set", n); err != nil || str(answer, "type") != "result" {
+			t.Errorf("%s: %v, %v", n.XMLString(), answer, err)
+		}
+	}
+	for namespace, n := range map[string]node{
+		"w:profile:picture": {Tag: "picture", Content: []byte("x")}, "status": {Tag: "status"}, "w:biz": {Tag: "business_profile"},
+	} {
+		for _, kind := range []string{"get", "set"} {
+			if _, err := w.ask(namespace, kind, n); err != nil {
+				t.Errorf("%s %s: %v", namespace, kind, err)
+			}
+		}
+	}
+	for _, receipt := range []node{
+		{Tag: "receipt", Attrs: attrs{"id": "X", "type": "server-error"}},
+		{Tag: "receipt", Attrs: attrs{"id": "X", "type": "server-error"}, Content: []node{{Tag: "rmr"}, {Tag: "encrypt"}}},
+	} {
+		if err := w.send(receipt); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.next("notification"); err != nil || str(n, "type") != "mediaretry" {
+			t.Errorf("%v, %v", n, err)
+		}
+	}
+}
