@@ -6,7 +6,6 @@ import (
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
-	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 )
@@ -30,7 +29,8 @@ func (s *Server) peerOperation(t *batch, d *device, id string, op *waE2E.PeerDat
 		if err != nil {
 			continue
 		}
-		info, err := s.remembered(d.user, m)
+		chat, _ := s.chatOf(d.user, m)
+		info, err := m.web(chat, s.world.users[m.From], d.user)
 		var raw []byte
 		if err == nil {
 			raw, err = proto.Marshal(info)
@@ -60,24 +60,13 @@ func (s *Server) peerOperation(t *batch, d *device, id string, op *waE2E.PeerDat
 	}
 }
 
-// remembered is a message that a phone sent or received, as its history holds it.
-func (s *Server) remembered(u *user, m *message) (*waWeb.WebMessageInfo, error) {
-	other := s.world.users[m.From]
-	if other == nil || other == u {
-		other = s.world.users[m.To]
-	}
-	chat, name := types.JID{}, ""
-	if other != nil {
-		chat, name = other.pn(0), other.name
-	}
-	return m.web(chat, name, m.From == u.number)
-}
-
 // olderHistory sends messages from before one that the client knows, if there are any.
 func (s *Server) olderHistory(t *batch, d *device, id string, r *waE2E.PeerDataOperationRequestMessage_HistorySyncOnDemandRequest) {
 	jid, err := types.ParseJID(r.GetChatJID())
-	with := s.find(jid)
-	if err != nil || with == nil {
+	if with := s.find(jid); with != nil {
+		jid = with.pn(0)
+	}
+	if err != nil {
 		return
 	}
 	chunk := &waHistorySync.HistorySync{
@@ -85,7 +74,7 @@ func (s *Server) olderHistory(t *batch, d *device, id string, r *waE2E.PeerDataO
 		ChunkOrder: proto.Uint32(1), Progress: proto.Uint32(100),
 	}
 	for _, c := range s.rememberedChats(d.user, 0) {
-		if c.jid != with.pn(0) {
+		if c.jid != jid.ToNonAD() {
 			continue
 		}
 		found := proto.Clone(c.about).(*waHistorySync.Conversation)

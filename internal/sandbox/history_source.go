@@ -196,13 +196,39 @@ func webMessage(chat types.JID, id string, fromMe bool, body *waE2E.Message, at 
 	return m
 }
 
-// web is a message of a phone as its history holds it. name is the push name of the chat's other side.
-func (m *message) web(chat types.JID, name string, fromMe bool) (*waWeb.WebMessageInfo, error) {
+// chatOf is the chat that a phone shows a message in, and its name; empty if there is none. Called with s.mu held.
+func (s *Server) chatOf(u *user, m *message) (types.JID, string) {
+	if room := m.room(); !room.IsEmpty() {
+		if g := s.world.groups[room.User]; g != nil && room.Server == types.GroupServer {
+			return room, g.Subject
+		}
+		return room, ""
+	}
+	other := s.world.users[m.From]
+	if other == u {
+		other = s.world.users[m.To]
+	}
+	if other == nil {
+		return types.EmptyJID, ""
+	}
+	return other.pn(0), other.name
+}
+
+// web is a message as the history of owner's phone holds it.
+func (m *message) web(chat types.JID, sender, owner *user) (*waWeb.WebMessageInfo, error) {
 	var body waE2E.Message
 	if err := proto.Unmarshal(m.Body, &body); err != nil {
 		return nil, fmt.Errorf("decoding a message: %w", err)
 	}
-	return webMessage(chat, m.ID, fromMe, &body, m.At.Unix(), name), nil
+	name := ""
+	if sender != nil {
+		name = sender.name
+	}
+	out := webMessage(chat, m.ID, sender == owner, &body, m.At.Unix(), name)
+	if sender != nil && sender != owner && chat.Server != types.DefaultUserServer {
+		out.Key.Participant, out.Participant = proto.String(sender.pn(0).String()), proto.String(sender.pn(0).String())
+	}
+	return out, nil
 }
 
 // madeUpChat is a conversation with texts, one an hour, the last one now. Its contact exists from now on.
@@ -227,30 +253,26 @@ func (s *Server) madeUpChat(t *batch, i, count int) historyChat {
 // rememberedChats are the conversations that a phone knows, the one with the newest message first, with the newest
 // limit messages of each, or all if that is 0. Called with s.mu held.
 func (s *Server) rememberedChats(u *user, limit int) []historyChat {
-	byNumber := map[string][]*message{}
+	byChat := map[types.JID][]*message{}
 	for _, list := range [][]*message{u.received, u.sent} {
 		for _, m := range list {
-			other := m.From
-			if other == u.number {
-				other = m.To
-			}
-			if other != u.number && !m.Peer {
-				byNumber[other] = append(byNumber[other], m)
+			if chat, _ := s.chatOf(u, m); !m.Peer && !chat.IsEmpty() && chat.User != u.number {
+				byChat[chat] = append(byChat[chat], m)
 			}
 		}
 	}
 	type remembered struct {
-		with *user
+		chat types.JID
 		list []*message
 	}
 	var chats []remembered
-	for number, list := range byNumber {
-		if with := s.world.users[number]; with != nil {
+	for chat, list := range byChat {
+		if chat.Server == types.DefaultUserServer || chat.Server == types.GroupServer {
 			slices.SortStableFunc(list, func(a, b *message) int { return cmp.Compare(a.Seq, b.Seq) })
 			if limit > 0 && len(list) > limit {
 				list = list[len(list)-limit:]
 			}
-			chats = append(chats, remembered{with, list})
+			chats = append(chats, remembered{chat, list})
 		}
 	}
 	slices.SortFunc(chats, func(a, b remembered) int {
@@ -258,13 +280,21 @@ func (s *Server) rememberedChats(u *user, limit int) []historyChat {
 	})
 	out := make([]historyChat, len(chats))
 	for i, c := range chats {
-		jid, name, list := c.with.pn(0), c.with.name, c.list
-		about := conversation(jid, name)
+		list := c.list
+		_, name := s.chatOf(u, list[0])
+		about := conversation(c.chat, name)
 		about.LastMsgTimestamp = proto.Uint64(uint64(list[len(list)-1].At.Unix()))
 		about.ConversationTimestamp = about.LastMsgTimestamp
-		out[i] = historyChat{jid: jid, about: about, name: name, count: len(list), at: func(i int) (*waWeb.WebMessageInfo, error) {
-			return list[i].web(jid, name, list[i].From == u.number)
+		senders := make([]*user, len(list))
+		for j, m := range list {
+			senders[j] = s.world.users[m.From]
+		}
+		out[i] = historyChat{jid: c.chat, about: about, count: len(list), at: func(i int) (*waWeb.WebMessageInfo, error) {
+			return list[i].web(c.chat, senders[i], u)
 		}}
+		if c.chat.Server == types.DefaultUserServer {
+			out[i].name = name
+		}
 	}
 	return out
 }

@@ -125,7 +125,7 @@ func (s *Server) Media(ctx context.Context, id, number string) (*MediaFile, erro
 		return nil, errorf(Conflict, "The file of message %s cannot be downloaded: the media servers answer %d", id, found.Gone)
 	default:
 		var file *MediaFile
-		if file, err = s.unseal(found, part); err == nil {
+		if file, err = s.openPlain(found, part); err == nil {
 			return file, nil
 		}
 		err = errorf(Conflict, "The file of message %s cannot be read: %v", id, err)
@@ -137,8 +137,8 @@ func (s *Server) Media(ctx context.Context, id, number string) (*MediaFile, erro
 	return nil, err
 }
 
-// unseal checks a file against its message and opens it for reading.
-func (s *Server) unseal(f *mediaFile, part downloadablePart) (*MediaFile, error) {
+// openPlain checks a file against its message and opens it for reading.
+func (s *Server) openPlain(f *mediaFile, part downloadablePart) (*MediaFile, error) {
 	file, err := s.openMedia(f)
 	if err != nil {
 		return nil, err

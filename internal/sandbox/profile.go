@@ -107,7 +107,7 @@ func (s *Server) SetProfile(ctx context.Context, r ProfileRequest) (Profile, err
 			s.setAbout(t, u, *r.About, nil)
 		}
 		if files[0] != nil {
-			s.setPicture(t, u, files, nil)
+			s.setUserPicture(t, u, files, nil)
 		} else if r.RemovePicture {
 			s.removePicture(t, u, nil)
 		}
@@ -229,8 +229,8 @@ func shrunk(full image.Image) image.Image {
 	return out
 }
 
-// setPicture gives a user a kept picture, and says so to all who know the user, but for the companion that did it.
-func (s *Server) setPicture(t *batch, u *user, files [2]*mediaFile, by *device) {
+// setUserPicture gives a user a kept picture, and says so to all who know the user, but for the companion that did it.
+func (s *Server) setUserPicture(t *batch, u *user, files [2]*mediaFile, by *device) {
 	full, preview := s.addMedia(t, files[0]), s.addMedia(t, files[1])
 	u.profile.Picture = &profilePicture{
 		ID: fmt.Sprintf("%d%03d", now().Unix(), s.world.next()%1000), Full: full.ID, Preview: preview.ID,

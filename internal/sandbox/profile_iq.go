@@ -40,7 +40,7 @@ func (c *conn) handlePicture(n *node, child node) {
 		return
 	}
 	c.s.update(func(t *batch) {
-		c.s.setPicture(t, own, files, c.device)
+		c.s.setUserPicture(t, own, files, c.device)
 		answer := result(n, node{Tag: "picture", Attrs: attrs{"id": own.profile.Picture.ID}})
 		t.then(func() { c.send(answer) })
 	})

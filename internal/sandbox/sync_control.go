@@ -263,7 +263,7 @@ func (u *user) lastMessage(other *user) (time.Time, *waCommon.MessageKey) {
 	}
 	for _, list := range [][]*message{u.received, u.sent} {
 		for _, m := range slices.Backward(list) {
-			if !m.Peer && (m.From == other.number || m.To == other.number) {
+			if !m.Peer && m.room().IsEmpty() && (m.From == other.number || m.To == other.number) {
 				if found == nil || m.At.After(found.At) {
 					found = m
 				}
