@@ -24,11 +24,12 @@ func random(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// unreached are the methods of whatsmeow's stores that no direct message, receipt
-// or connection calls: those of groups, of settings that the phone synchronizes,
-// of the contact list, and some that whatsmeow has no use for. Their guards are
-// tested in internal/whatsapp. A method that is neither here nor reached fails
-// the test: it is new, and so may be what it loses.
+// unreached are the methods of whatsmeow's stores that need not be called by direct
+// messages, receipts and connections: those of groups, of settings that the phone
+// synchronizes beside (some are reached in some runs), of the contact list, and
+// some that whatsmeow has no use for. Their guards are tested in
+// internal/whatsapp. A method that is neither here nor reached fails the test: it
+// is new, and so may be what it loses.
 var unreached = []string{
 	"DeleteAllIdentities", "DeleteAllSessions", "DeleteAppStateMutationMACs", "DeleteAppStateVersion", "DeleteIdentity",
 	"DeleteSession", "GenOnePreKey", "GetAllContacts", "GetAppStateMutationMAC", "GetAppStateSyncKey",
@@ -110,8 +111,8 @@ func TestStoreFaults(t *testing.T) {
 
 	broken := s.stores.Broken()
 	for _, method := range pombotest.StoreMethods() {
-		if (broken[method] == 0) != slices.Contains(unreached, method) {
-			t.Errorf("%s was broken %d times: the list of what cannot be reached is wrong", method, broken[method])
+		if broken[method] == 0 && !slices.Contains(unreached, method) {
+			t.Errorf("%s was never broken, and is not on the list of what need not be reached", method)
 		}
 	}
 }
