@@ -136,7 +136,8 @@ func TestPromiseBodyForms(t *testing.T) {
 // what happened meanwhile, also after it is switched on again.
 func TestPromiseSwitchedOff(t *testing.T) {
 	p := newPromise(t)
-	p.pair(p.receiver.URL)
+	p.pair("")
+	p.set(`{"enabled":true,"url":"` + p.receiver.URL + `","events":["MESSAGES_UPSERT","SEND_MESSAGE"]}`)
 	p.receiver.Answer(func(int, pombotest.Post) int { return 503 })
 	pending := p.network.Write(contact, phone, "pending")
 	p.receiver.Wait(t, "messages.upsert", nil) // tried, and refused
