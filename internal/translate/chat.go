@@ -99,7 +99,7 @@ func (s Scope) chatUpdate(jid types.JID, what string, at time.Time, change func(
 		return nil
 	}
 	o, lane := s.chat(jid, types.EmptyJID, s.sender())
-	return []pombo.Event{s.event(pombo.ChatsUpdate, syncKey(what, at, jid.String()), lane, at, change(o).list())}
+	return []pombo.Event{s.event(pombo.ChatsUpdate, s.syncKey(what, at, jid.String()), lane, at, change(o).list())}
 }
 
 // chatDelete makes a CHATS_DELETE: ["<jid>"].
@@ -109,7 +109,7 @@ func (s Scope) chatDelete(evt *events.DeleteChat) []pombo.Event {
 	}
 	lane := s.Lane(evt.JID)
 	data := append(appendString([]byte{'['}, lane), ']')
-	return []pombo.Event{s.event(pombo.ChatsDelete, syncKey("delete", evt.Timestamp, evt.JID.String()), lane, evt.Timestamp, data)}
+	return []pombo.Event{s.event(pombo.ChatsDelete, s.syncKey("delete", evt.Timestamp, evt.JID.String()), lane, evt.Timestamp, data)}
 }
 
 // star makes a MESSAGES_UPDATE without status: {keyId, id, remoteJid, fromMe,
@@ -122,7 +122,7 @@ func (s Scope) star(evt *events.Star) []pombo.Event {
 	o := newObject().text("keyId", evt.MessageID)
 	o = append(append(o, ','), key[1:len(key)-1]...)
 	o = o.bool("starred", evt.Action.GetStarred()).int("datetime", evt.Timestamp.UnixMilli())
-	occurrence := syncKey("star", evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
+	occurrence := s.syncKey("star", evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
 	return []pombo.Event{s.event(pombo.MessagesUpdate, occurrence, lane, evt.Timestamp, append(s.appendOwner(o), '}'))}
 }
 
@@ -135,7 +135,7 @@ func (s Scope) deletedForMe(evt *events.DeleteForMe) []pombo.Event {
 	o, lane := s.deletion(s.marked(evt.ChatJID, evt.SenderJID, evt.IsFromMe, evt.MessageID))
 	o = o.jid("deletedBy", plain(s.Own)).text("deletedFor", "me").
 		int("messageTimestamp", evt.Timestamp.Unix())
-	occurrence := syncKey("deleteForMe", evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
+	occurrence := s.syncKey("deleteForMe", evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
 	return []pombo.Event{s.event(pombo.MessagesDelete, occurrence, lane, evt.Timestamp, append(s.appendOwner(o), '}'))}
 }
 
@@ -160,7 +160,7 @@ func (s Scope) labelEdit(evt *events.LabelEdit) []pombo.Event {
 		o = o.text("predefinedId", strconv.Itoa(int(a.GetPredefinedID())))
 	}
 	data := o.text("instance", s.Name).text("instanceId", string(s.Instance)).close()
-	return []pombo.Event{s.event(pombo.LabelsEdit, syncKey("label", evt.Timestamp, evt.LabelID), "", evt.Timestamp, data)}
+	return []pombo.Event{s.event(pombo.LabelsEdit, s.syncKey("label", evt.Timestamp, evt.LabelID), "", evt.Timestamp, data)}
 }
 
 // labelAssociation makes a LABELS_ASSOCIATION: {instance, type: "add"|"remove",
@@ -177,7 +177,7 @@ func (s Scope) labelAssociation(chat types.JID, label, message string, on bool, 
 	lane := shown.String()
 	data := newObject().text("instance", s.Name).text("type", kind).text("chatId", lane).jid("chatIdAlt", alt).
 		text("labelId", label).optional("messageId", message).text("instanceId", string(s.Instance)).close()
-	key := syncKey("labelled", at, chat.String(), label, message, kind)
+	key := s.syncKey("labelled", at, chat.String(), label, message, kind)
 	return []pombo.Event{s.event(pombo.LabelsAssociation, key, lane, at, data)}
 }
 
@@ -188,6 +188,9 @@ func (s Scope) ignores(chat types.JID) bool {
 
 // syncKey identifies a change of the app state: what was changed, and when, to
 // the millisecond.
-func syncKey(what string, at time.Time, parts ...string) string {
+func (s Scope) syncKey(what string, at time.Time, parts ...string) string {
+	if at.UnixMilli() <= 0 {
+		return what + "|" + s.unique()
+	}
 	return what + "|" + strings.Join(parts, "|") + "|" + strconv.FormatInt(at.UnixMilli(), 10)
 }

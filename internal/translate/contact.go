@@ -22,10 +22,7 @@ func (s Scope) contact(evt any) []pombo.Event {
 	case *events.Picture:
 		return s.picture(evt)
 	case *events.UserAbout:
-		o, lane := s.person(evt.JID, types.EmptyJID)
-		o = o.text("status", evt.Status)
-		key := syncKey("about", evt.Timestamp, evt.JID.String(), digest(evt.Status))
-		return []pombo.Event{s.event(pombo.ContactsUpdate, key, lane, evt.Timestamp, append(s.appendOwner(o), '}'))}
+		return s.about(evt)
 	}
 	return nil
 }
@@ -45,7 +42,7 @@ func (o jsonObject) withoutPicture() jsonObject {
 // pushed makes, of a message whose sender's name is new, a CONTACTS_UPSERT
 // (nobody had told us their name before) or a CONTACTS_UPDATE: {id, remoteJid,
 // pushName, …}, one object, as both versions do for messages. In a chat of two a
-// CHATS_UPSERT goes with it, as in 2.3.6: [{…, name, unreadMessages}].
+// CHATS_UPSERT goes with it, as in 2.3.6: [{…, name, unreadMessages?}].
 func (s Scope) pushed(evt *events.PushName) []pombo.Event {
 	if s.isOwn(evt.JID) || evt.JID.IsEmpty() {
 		return nil
@@ -66,7 +63,10 @@ func (s Scope) pushed(evt *events.PushName) []pombo.Event {
 	out := []pombo.Event{s.event(name, key, lane, at, append(s.appendOwner(o), '}'))}
 	if m := evt.Message; m != nil && !m.IsGroup && !m.IsFromMe {
 		c, lane := s.chat(evt.JID, evt.JIDAlt, s.sender())
-		c = c.text("name", evt.NewPushName).int("unreadMessages", 1)
+		c = c.text("name", evt.NewPushName)
+		if name == pombo.ContactsUpsert {
+			c = c.int("unreadMessages", 1)
+		}
 		out = append(out, s.event(pombo.ChatsUpsert, key, lane, at, c.list()))
 	}
 	return out
@@ -112,8 +112,20 @@ func (s Scope) addressBook(evt *events.Contact) []pombo.Event {
 		o = o.text("pushName", name).text("name", name).optional("firstName", evt.Action.GetFirstName()).withoutPicture()
 	}
 	data := append([]byte{'['}, s.appendOwner(o)...)
-	key := syncKey("contact", evt.Timestamp, evt.JID.String())
+	key := s.syncKey("contact", evt.Timestamp, evt.JID.String())
 	return []pombo.Event{s.event(kind, key, lane, evt.Timestamp, append(data, '}', ']'))}
+}
+
+// about makes a CONTACTS_UPDATE: [{id, remoteJid, status, …}], status being the
+// line that people write about themselves.
+func (s Scope) about(evt *events.UserAbout) []pombo.Event {
+	if evt.JID.IsEmpty() {
+		return nil
+	}
+	o, lane := s.person(evt.JID, types.EmptyJID)
+	data := append([]byte{'['}, s.appendOwner(o.text("status", evt.Status))...)
+	key := s.syncKey("about", evt.Timestamp, evt.JID.String(), digest(evt.Status))
+	return []pombo.Event{s.event(pombo.ContactsUpdate, key, lane, evt.Timestamp, append(data, '}', ']'))}
 }
 
 // picture makes a CONTACTS_UPDATE, or of a group's picture a GROUP_UPDATE: [{id,

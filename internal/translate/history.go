@@ -91,12 +91,17 @@ type historySet struct {
 	info  []byte
 	yield func(pombo.Event) bool
 	data  []byte
-	part  int
+	// ids says what is in data: the parts are cut by the length of what is shown,
+	// which may come out longer the next time, when more numbers are known. Then the
+	// keys differ, and some elements come twice, rather than never.
+	ids  []string
+	part int
 }
 
-// fill takes all elements. It is false if no more are wanted.
-func (h *historySet) fill(elements iter.Seq[jsonObject]) bool {
-	for o := range elements {
+// fill takes all elements, each with what identifies it. It is false if no more
+// are wanted.
+func (h *historySet) fill(elements iter.Seq2[string, jsonObject]) bool {
+	for id, o := range elements {
 		o = jsonObject(o.raw("historySync", h.info).close())
 		if len(h.data) > 0 && len(h.data)+len(o)+2 >= HistoryLimit && !h.flush() {
 			return false
@@ -107,6 +112,7 @@ func (h *historySet) fill(elements iter.Seq[jsonObject]) bool {
 			h.data = append(h.data, ',')
 		}
 		h.data = append(h.data, o...)
+		h.ids = append(h.ids, id)
 	}
 	return h.flush()
 }
@@ -116,8 +122,8 @@ func (h *historySet) flush() bool {
 		return true
 	}
 	data := append(h.data, ']')
-	h.data = nil
-	key := h.key + "|" + strconv.Itoa(h.part)
+	key := h.key + "|" + strconv.Itoa(h.part) + "|" + digest(h.ids...)
+	h.data, h.ids = nil, h.ids[:0]
 	h.part++
 	for _, name := range h.names {
 		if !h.yield(h.scope.event(name, key, "", time.Time{}, data)) {
@@ -161,8 +167,8 @@ func (s Scope) knowing(h *waHistorySync.HistorySync) Scope {
 
 // historyChats gives {id, remoteJid, owner (the instance's name), instanceId,
 // name?, lastMsgTimestamp?, unreadCount, unreadMessages, …}.
-func (s Scope) historyChats(h *waHistorySync.HistorySync) iter.Seq[jsonObject] {
-	return func(yield func(jsonObject) bool) {
+func (s Scope) historyChats(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
+	return func(yield func(string, jsonObject) bool) {
 		for _, c := range h.GetConversations() {
 			jid := parsed(c.GetID())
 			if s.ignores(jid) {
@@ -184,7 +190,7 @@ func (s Scope) historyChats(h *waHistorySync.HistorySync) iter.Seq[jsonObject] {
 			if c.GetEphemeralExpiration() != 0 {
 				o = o.int("ephemeralExpiration", int64(c.GetEphemeralExpiration()))
 			}
-			if !yield(o) {
+			if !yield(c.GetID(), o) {
 				return
 			}
 		}
@@ -202,15 +208,15 @@ func nameOf(c *waHistorySync.Conversation) string {
 
 // historyContacts gives, of people with a name, {id, remoteJid, pushName,
 // profilePictureUrl: null, profilePicUrl: null, owner, instanceId}.
-func (s Scope) historyContacts(h *waHistorySync.HistorySync) iter.Seq[jsonObject] {
-	return func(yield func(jsonObject) bool) {
+func (s Scope) historyContacts(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
+	return func(yield func(string, jsonObject) bool) {
 		contact := func(id, name string) bool {
 			jid := plain(parsed(id))
 			if name == "" || jid.Server != types.DefaultUserServer && jid.Server != types.HiddenUserServer {
 				return true
 			}
 			o, _ := s.person(jid, types.EmptyJID)
-			return yield(s.appendOwner(o.text("pushName", name).withoutPicture()))
+			return yield(id, s.appendOwner(o.text("pushName", name).withoutPicture()))
 		}
 		for _, c := range h.GetConversations() {
 			if !contact(c.GetID(), nameOf(c)) {
@@ -227,17 +233,17 @@ func (s Scope) historyContacts(h *waHistorySync.HistorySync) iter.Seq[jsonObject
 
 // historyMessages gives messages as MESSAGES_UPSERT shows them, and participant
 // as 1.8.2 does. status is that of the phone, or null.
-func (s Scope) historyMessages(h *waHistorySync.HistorySync) iter.Seq[jsonObject] {
-	return func(yield func(jsonObject) bool) {
+func (s Scope) historyMessages(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
+	return func(yield func(string, jsonObject) bool) {
 		for _, c := range h.GetConversations() {
 			for _, m := range c.GetMessages() {
-				if o := s.historyMessage(c.GetID(), m.GetMessage()); o != nil && !yield(o) {
+				if o := s.historyMessage(c.GetID(), m.GetMessage()); o != nil && !yield(c.GetID()+"|"+m.GetMessage().GetKey().GetID(), o) {
 					return
 				}
 			}
 		}
 		for _, m := range h.GetStatusV3Messages() {
-			if o := s.historyMessage(m.GetKey().GetRemoteJID(), m); o != nil && !yield(o) {
+			if o := s.historyMessage(m.GetKey().GetRemoteJID(), m); o != nil && !yield(m.GetKey().GetID(), o) {
 				return
 			}
 		}
