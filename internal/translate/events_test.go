@@ -238,6 +238,15 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// The event of a message that was sent through the API.
+func TestSentEvent(t *testing.T) {
+	e, _, err := scope().Sent(Outgoing{ID: "3EB0C767D26A1D4E5F6A01", Chat: ana, Message: text("hi"), Time: time.Unix(1751300010, 0), Device: device(own, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldenIn(t, "events", "sent", shown(t, []pombo.Event{e}))
+}
+
 func translated(t testing.TB, s Scope, evt any) []pombo.Event {
 	t.Helper()
 	out, err := s.Event(evt)

@@ -12,10 +12,10 @@ import (
 //
 // reason is "decryption_failed" (the sender is asked to send it again, and a
 // MESSAGES_UPSERT with the same key.id follows if that helps), "unavailable" (the
-// sender had no copy for this device; the phone is asked for it) or "view_once"
-// (WhatsApp gives messages to be viewed once to the phone alone). type is the
-// kind that the stanza names: "text", "media", "reaction", "poll". hidden tells
-// that WhatsApp's own clients show nothing in such a case.
+// sender had no copy for this device) or "view_once" (WhatsApp gives messages to
+// be viewed once to the phone alone). type is the kind that the stanza names:
+// "text", "media", "reaction", "poll". hidden tells that WhatsApp's own clients
+// show nothing in such a case.
 //
 // A message that fails again is the same occurrence.
 func (s Scope) undecryptable(evt *events.UndecryptableMessage) []pombo.Event {
