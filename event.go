@@ -46,6 +46,10 @@ const (
 	InstanceCreate      EventName = "INSTANCE_CREATE"
 	InstanceDelete      EventName = "INSTANCE_DELETE"
 	StatusInstance      EventName = "STATUS_INSTANCE"
+
+	// MessagesUndecryptable is ours: the Evolution API is silent about messages
+	// that came and could not be read.
+	MessagesUndecryptable EventName = "MESSAGES_UNDECRYPTABLE"
 )
 
 var eventNames = []EventName{
@@ -54,7 +58,7 @@ var eventNames = []EventName{
 	ChatsDelete, GroupsUpsert, GroupUpdate, GroupParticipantsUpdate, ConnectionUpdate, NewJWTToken,
 	MessagesEdited, MessagesDelete, SendMessageUpdate, LabelsEdit, LabelsAssociation, Call,
 	TypebotStart, TypebotChangeStatus, ChamaAIAction, RemoveInstance, LogoutInstance,
-	InstanceCreate, InstanceDelete, StatusInstance,
+	InstanceCreate, InstanceDelete, StatusInstance, MessagesUndecryptable,
 }
 
 // EventNames returns every event that a webhook can ask for, those of the Set

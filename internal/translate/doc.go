@@ -10,3 +10,5 @@
 // out of Raw instead: an event of the same name and key whose data holds the
 // protobuf as it came.
 package translate
+
+//go:generate go run ./gen

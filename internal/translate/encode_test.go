@@ -190,7 +190,7 @@ func TestDecodeJSONForms(t *testing.T) {
 	}
 }
 
-func sameJSON(t *testing.T, got, want []byte) bool {
+func sameJSON(t testing.TB, got, want []byte) bool {
 	t.Helper()
 	var a, b any
 	if err := json.Unmarshal(got, &a); err != nil {

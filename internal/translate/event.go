@@ -11,7 +11,7 @@ import (
 
 // Event translates one event of whatsmeow. It returns nothing for events that
 // have no payload of their own, and for messages that no user would count as one
-// (keys, settings, what the scope leaves out).
+// (keys, what the scope leaves out).
 //
 // A panic inside comes back as an error. After any error the caller stores Raw.
 func (s Scope) Event(evt any) (out []pombo.Event, err error) {
@@ -25,6 +25,24 @@ func (s Scope) Event(evt any) (out []pombo.Event, err error) {
 		return s.message(evt)
 	case *events.Receipt:
 		return s.receipt(evt)
+	case *events.UndecryptableMessage:
+		return s.undecryptable(evt), nil
+	case *events.Presence:
+		return s.presence(evt), nil
+	case *events.ChatPresence:
+		return s.chatPresence(evt), nil
+	case *events.JoinedGroup:
+		return s.joinedGroup(evt), nil
+	case *events.GroupInfo:
+		return s.groupInfo(evt), nil
+	case *events.HistorySync:
+		return s.historySync(evt), nil
 	}
-	return nil, nil
+	if out := s.call(evt); out != nil {
+		return out, nil
+	}
+	if out := s.contact(evt); out != nil {
+		return out, nil
+	}
+	return s.appState(evt), nil
 }

@@ -3,8 +3,13 @@ package translate
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
+	"go.mau.fi/whatsmeow/proto/waSyncAction"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -19,7 +24,12 @@ func FuzzMessage(f *testing.F) {
 			MentionedJID: []string{"a@lid"}}}},
 		{DeviceSentMessage: &waE2E.DeviceSentMessage{Message: &waE2E.Message{Conversation: proto.String("x")}},
 			MessageContextInfo: &waE2E.MessageContextInfo{MessageSecret: []byte{1}}},
-		{EphemeralMessage: &waE2E.FutureProofMessage{Message: &waE2E.Message{ReactionMessage: &waE2E.ReactionMessage{}}}},
+		{EphemeralMessage: &waE2E.FutureProofMessage{Message: &waE2E.Message{ReactionMessage: &waE2E.ReactionMessage{Key: key(false, "X")}}}},
+		order(editOrder, key(true, "X"), edit("new")),
+		order(revoke, key(false, "X"), nil),
+		order(waE2E.ProtocolMessage_EPHEMERAL_SETTING, nil, nil),
+		{EditedMessage: &waE2E.FutureProofMessage{Message: order(editOrder, key(true, "X"), edit("new"))}},
+		vote(key(true, "POLL")),
 	} {
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -34,10 +44,13 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		for _, keep := range []bool{false, true} {
-			s := scope()
-			s.KeepWrappers = keep
+			s := knowing()
+			s.KeepWrappers, s.ChatUpdates = keep, keep
 			evt := received(&m)
 			evt.Info.IsFromMe, evt.Info.IsGroup = fromMe, isGroup
+			if isGroup {
+				evt.Info.Chat = group
+			}
 			before := proto.Clone(&m)
 			out, err := s.Event(evt)
 			if err != nil {
@@ -55,6 +68,64 @@ func FuzzMessage(f *testing.F) {
 			if !proto.Equal(before, &m) {
 				t.Fatal("the message was changed")
 			}
+		}
+	})
+}
+
+// FuzzHistory: whatever history a phone sends, the events are valid JSON of a
+// bounded size, their keys differ, and nothing panics.
+func FuzzHistory(f *testing.F) {
+	for _, h := range []*waHistorySync.HistorySync{history(), long(2, 2, 100), {Pushnames: history().Pushnames}} {
+		b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(h)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, false)
+		f.Add(b, true)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, keep bool) {
+		var h waHistorySync.HistorySync
+		if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(b, &h) != nil {
+			return
+		}
+		s := scope()
+		s.KeepWrappers, s.Settings.ReadStatus = keep, keep
+		keys := map[string]bool{}
+		for e := range s.History(&h, "blob") {
+			id := string(e.Name) + e.Key
+			if !json.Valid(e.Data) || keys[id] || len(b) < HistoryLimit/8 && len(e.Data) >= HistoryLimit {
+				t.Fatalf("got %s with %d bytes", id, len(e.Data))
+			}
+			keys[id] = true
+		}
+	})
+}
+
+// FuzzSigns: texts of WhatsApp that are no protobufs (names, states, JIDs) cannot
+// break the JSON either.
+func FuzzSigns(f *testing.F) {
+	f.Add("5511999990000", "s.whatsapp.net", "Ana \xff\"", int64(1751300012345))
+	f.Add("120363000000000000", "g.us", "", int64(-1))
+	f.Fuzz(func(t *testing.T, user, server, text string, ms int64) {
+		jid, at := types.NewJID(user, server), time.UnixMilli(ms)
+		info := types.MessageInfo{ID: text, PushName: text, Type: text, MediaType: text, Timestamp: at}
+		info.Chat, info.Sender, info.IsGroup = jid, jid, server == types.GroupServer
+		meta := types.BasicCallMeta{From: jid, CallCreator: jid, CallID: text, Timestamp: at}
+		g := events.GroupInfo{JID: jid, Sender: &jid, Timestamp: at, Name: &types.GroupName{Name: text, NameSetBy: jid}, Topic: &types.GroupTopic{Topic: text}, NewInviteLink: &text, Join: []types.JID{jid}}
+		for _, evt := range []any{
+			&events.UndecryptableMessage{Info: info, UnavailableType: events.UnavailableType(text)},
+			&events.Presence{From: jid, LastSeen: at}, &events.ChatPresence{MessageSource: info.MessageSource, State: types.ChatPresenceComposing},
+			&events.CallOffer{BasicCallMeta: meta}, &events.CallTerminate{BasicCallMeta: meta, Reason: text},
+			&events.PushName{JID: jid, Message: &info, NewPushName: text}, &events.BusinessName{JID: jid, NewBusinessName: text},
+			&events.Picture{JID: jid, Author: jid, PictureID: text, Timestamp: at}, &events.UserAbout{JID: jid, Status: text, Timestamp: at},
+			&events.Contact{JID: jid, Timestamp: at, Action: &waSyncAction.ContactAction{FullName: &text, LidJID: &text}},
+			&events.Archive{JID: jid, Timestamp: at}, &events.Star{ChatJID: jid, SenderJID: jid, MessageID: text, Timestamp: at},
+			&events.DeleteForMe{ChatJID: jid, MessageID: text, Timestamp: at}, &events.DeleteChat{JID: jid, Timestamp: at},
+			&events.LabelEdit{LabelID: text, Timestamp: at, Action: &waSyncAction.LabelEditAction{Name: &text}},
+			&events.LabelAssociationMessage{JID: jid, LabelID: text, MessageID: text, Timestamp: at}, &g,
+			&events.JoinedGroup{GroupInfo: types.GroupInfo{JID: jid, GroupName: *g.Name, OwnerJID: jid, Participants: []types.GroupParticipant{{JID: jid}}}, Notify: text},
+		} {
+			translated(t, scope(), evt)
 		}
 	})
 }

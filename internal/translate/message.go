@@ -15,19 +15,45 @@ import (
 
 var errUnknownContent = errors.New("the message is of a type that this version does not know")
 
-// message makes a MESSAGES_UPSERT.
+// message makes what a stanza means: a MESSAGES_UPSERT of a message, a
+// MESSAGES_EDITED, MESSAGES_DELETE or CHATS_UPDATE of an order about one, a
+// MESSAGES_UPDATE of a vote.
 func (s Scope) message(evt *events.Message) ([]pombo.Event, error) {
 	content := content(evt)
 	if s.leavesOut(evt.Info) {
 		return nil, nil
 	}
+	if vote := s.pollVote(evt); vote != nil {
+		return vote, nil
+	}
+	orders, err := s.protocol(evt)
+	if err != nil {
+		return nil, err
+	}
 	if !counts(content) {
 		if len(content.ProtoReflect().GetUnknown()) > 0 {
 			return nil, errUnknownContent
 		}
-		return nil, nil
+		return orders, nil
 	}
+	upsert, err := s.upsertOf(evt, content)
+	if err != nil {
+		return nil, err
+	}
+	if orders == nil && !s.ChatUpdates {
+		return []pombo.Event{upsert}, nil
+	}
+	out := append([]pombo.Event{upsert}, orders...)
+	if s.ChatUpdates {
+		out = append(out, s.chatOfMessage(evt, upsert.Chat))
+	}
+	return out, nil
+}
+
+// upsertOf makes a MESSAGES_UPSERT.
+func (s Scope) upsertOf(evt *events.Message, content *waE2E.Message) (pombo.Event, error) {
 	defer hideCopiedContext(evt, content)()
+	content = s.ownReaction(evt.Info, content)
 
 	key, lane := s.messageKey(evt.Info)
 	body := envelope{
@@ -39,9 +65,9 @@ func (s Scope) message(evt *events.Message) ([]pombo.Event, error) {
 	}
 	data, err := body.append(make([]byte, 0, 1024), content)
 	if err != nil {
-		return nil, err
+		return pombo.Event{}, err
 	}
-	return []pombo.Event{s.upsert(evt, lane, data)}, nil
+	return s.upsert(evt, lane, data), nil
 }
 
 // upsert wraps data. What is unset, the store fills in.
@@ -58,17 +84,15 @@ func (s Scope) upsert(evt *events.Message, lane string, data []byte) pombo.Event
 // message that carries its sender key makes two events of one ID; the first has
 // no content and never gets here. A newsletter edits a message under its old ID.
 func occurrence(evt *events.Message) string {
-	var b strings.Builder
-	b.WriteString(evt.Info.Chat.ToNonAD().String())
-	b.WriteByte('|')
-	b.WriteString(evt.Info.Sender.ToNonAD().String())
-	b.WriteByte('|')
-	b.WriteString(evt.Info.ID)
+	key := stanzaKey(evt.Info)
 	if m := evt.NewsletterMeta; m != nil && !m.EditTS.IsZero() {
-		b.WriteByte('|')
-		b.WriteString(strconv.FormatInt(m.EditTS.UnixMilli(), 10))
+		key += "|" + strconv.FormatInt(m.EditTS.UnixMilli(), 10)
 	}
-	return b.String()
+	return key
+}
+
+func stanzaKey(info types.MessageInfo) string {
+	return info.Chat.ToNonAD().String() + "|" + info.Sender.ToNonAD().String() + "|" + info.ID
 }
 
 func (s Scope) leavesOut(info types.MessageInfo) bool {
@@ -199,7 +223,7 @@ type envelope struct {
 	fromMe   bool
 	id       string
 	pushName string // "": null
-	status   string
+	status   string // "": null
 	time     time.Time
 }
 
@@ -211,7 +235,12 @@ func (e envelope) append(dst []byte, m *waE2E.Message) ([]byte, error) {
 	} else {
 		dst = appendString(dst, e.pushName)
 	}
-	dst = appendString(append(dst, `,"status":`...), e.status)
+	dst = append(dst, `,"status":`...)
+	if e.status == "" {
+		dst = append(dst, "null"...)
+	} else {
+		dst = appendString(dst, e.status)
+	}
 	dst, messageType, err := e.scope.appendContent(dst, m)
 	if err != nil {
 		return nil, err

@@ -13,8 +13,9 @@ import (
 )
 
 // Raw makes an event of what Event could not translate, so that it is delivered
-// rather than lost. It has the name and the key that the translation would have
-// had, "messageType":"unknown", an empty "message", and beside the usual fields
+// rather than lost. A message's is a MESSAGES_UPSERT, a receipt's a
+// MESSAGES_UPDATE, with the key that the translation would have had,
+// "messageType":"unknown", an empty "message", and beside the usual fields
 //
 //	"raw": {"error": "…", "type": "WAWebProtobufsE2E.Message", "protobuf": "<base64>"}
 //

@@ -1,7 +1,9 @@
 package translate
 
 import (
+	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
 
 	"pombo"
 )
@@ -27,6 +29,20 @@ type Scope struct {
 	// GroupReceipts also tells who in a group got and read a message. Off by
 	// default, as in the original: a group of 500 gives 1,000 events per message.
 	GroupReceipts bool
+	// ChatUpdates also tells a CHATS_UPDATE of each message. Off by default: it
+	// doubles the number of events and says nothing that MESSAGES_UPSERT does not.
+	ChatUpdates bool
+	// DecryptPollVote reads the vote in a message that has a pollUpdateMessage.
+	// It is called while the event is translated. If it is nil or fails, the vote
+	// comes as a MESSAGES_UPSERT, as it was sent: encrypted.
+	DecryptPollVote func(*events.Message) (*waE2E.PollVoteMessage, error)
+	// PollOptions returns the names of the options of a poll, in its order, or
+	// nothing if the poll is not known. A vote itself names none. nil: no poll is
+	// known.
+	PollOptions func(chat types.JID, id types.MessageID) []string
+	// Unique makes keys of occurrences that nothing tells apart (someone typing
+	// twice). nil: random ones.
+	Unique func() string
 }
 
 // forms returns jid without its device in the form to show, the phone number

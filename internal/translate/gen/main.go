@@ -1,0 +1,178 @@
+// Command gen writes docs/events.md: each event, when it is sent and what is in
+// it, with examples from the golden files of package translate.
+//
+// It runs in internal/translate ("go generate ./internal/translate"). A test
+// fails when the document is not what it would write.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pombo"
+)
+
+func main() {
+	if err := run("."); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes the document; dir is the folder of package translate.
+func run(dir string) error {
+	b, err := generate(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(document(dir), b, 0o644); err != nil {
+		return fmt.Errorf("writing the document: %w", err)
+	}
+	return nil
+}
+
+// document is where the document of the package in dir belongs.
+func document(dir string) string { return filepath.Join(dir, "..", "..", "docs", "events.md") }
+
+const head = `<!-- Written by "go generate ./internal/translate" from internal/translate/gen/events.go and the golden files. Do not edit. -->
+
+# Events
+
+What a webhook can ask for, when it is sent, and what stands in its ` + "`data`" + `. Each is one POST:
+
+` + "```json" + `
+{"event": "messages.upsert", "instance": "my-instance", "data": {}, "destination": "https://example.com/hook", "date_time": "2025-06-30T12:00:00.000Z", "sender": "5511888880000@s.whatsapp.net", "server_url": "http://localhost:8080", "apikey": null}
+` + "```" + `
+
+- The data is a superset of what versions 1.8.2 and 2.3.6 of the Evolution API send. A protobuf is shown as Baileys' toJSON does:
+  bytes in base64, 64-bit integers as texts, enums by name, what is unset left out.
+- A person is shown as the phone number whenever it is known (` + "`5511999990000@s.whatsapp.net`" + `), and the other form (` + "`…@lid`" + `)
+  stands beside it: ` + "`remoteJidAlt`, `participantAlt`, `authorLid`, `lid`" + `.
+- Events of one chat arrive in order; those of no chat are in order among themselves ([deliveries.md](deliveries.md)).
+- Nothing is sent of groups with the setting ` + "`groupsIgnore`" + `, nor of the status broadcast without ` + "`readStatus`" + `.
+
+| event | wire name | path of a webhook by events | |
+| --- | --- | --- | --- |
+`
+
+// generate returns the document.
+func generate(dir string) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString(head)
+	for _, name := range pombo.EventNames() {
+		e, ok := entries[name]
+		if !ok {
+			return nil, fmt.Errorf("%s is not described: add it to events.go", name)
+		}
+		fmt.Fprintf(&b, "| [%s](#%s) | `%s` | `/%s` | %s |\n", name, strings.ToLower(string(name)), name.Wire(), name.PathSuffix(), e.brief())
+	}
+	for _, name := range pombo.EventNames() {
+		if err := write(&b, dir, name, entries[name]); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), nil
+}
+
+// brief is what the table says of an event.
+func (e entry) brief() string {
+	if e.absent != "" {
+		return "not sent"
+	}
+	return ""
+}
+
+func write(b *bytes.Buffer, dir string, name pombo.EventName, e entry) error {
+	fmt.Fprintf(b, "\n## %s\n\n`%s`\n", name, name.Wire())
+	if e.absent != "" {
+		fmt.Fprintf(b, "\n**Not sent**: %s\n", e.absent)
+	}
+	if e.when != "" {
+		fmt.Fprintf(b, "\n**When**: %s\n", e.when)
+	}
+	if e.data != "" {
+		fmt.Fprintf(b, "\n**Data**: %s\n", e.data)
+	}
+	for i, note := range e.notes {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(b, "- %s\n", note)
+	}
+	if name == pombo.MessagesUpsert {
+		types, err := messageTypes(dir)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "\nThe types (`messageType`) and what stands in `message` under that name: `%s`.\n", strings.Join(types, "`, `"))
+	}
+	example, err := e.example(dir, name)
+	if err != nil || example == nil {
+		return err
+	}
+	b.WriteString("\n```json\n")
+	if err := json.Indent(b, example, "", "  "); err != nil {
+		return fmt.Errorf("the example of %s: %w", name, err)
+	}
+	b.WriteString("\n```\n")
+	return nil
+}
+
+// example returns nil for an event that has none.
+func (e entry) example(dir string, name pombo.EventName) ([]byte, error) {
+	if e.made != nil {
+		return e.made()
+	}
+	if e.golden == "" {
+		return nil, nil
+	}
+	var file []struct {
+		Event pombo.EventName
+		Data  json.RawMessage
+	}
+	if err := read(filepath.Join(dir, "testdata", "events", e.golden+".json"), &file); err != nil {
+		return nil, err
+	}
+	for _, one := range file {
+		if one.Event == name {
+			return one.Data, nil
+		}
+	}
+	return nil, fmt.Errorf("the golden file %s has no %s", e.golden, name)
+}
+
+// messageTypes lists the types of messages that there are golden files of.
+func messageTypes(dir string) ([]string, error) {
+	var types []string
+	for _, folder := range [...]string{"golden", "types"} {
+		files, err := filepath.Glob(filepath.Join(dir, "testdata", folder, "*.json"))
+		if err != nil {
+			return nil, fmt.Errorf("listing golden files: %w", err)
+		}
+		for _, path := range files {
+			var message struct{ MessageType string }
+			if err := read(path, &message); err != nil {
+				return nil, err
+			}
+			types = append(types, message.MessageType)
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types), nil
+}
+
+func read(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading a golden file: %w", err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("reading the golden file %s: %w", path, err)
+	}
+	return nil
+}
