@@ -129,6 +129,19 @@ func (f *fake) SendText(_ context.Context, name string, t pombo.Text) (pombo.Sen
 	return pombo.Sent{Data: []byte(`{"v":2}`), DataV1: []byte(`{"v":1}`)}, nil
 }
 
+func (f *fake) SetSettings(_ context.Context, name string, c pombo.SettingsChange) (pombo.Settings, error) {
+	if err := f.do("settings %s", name); err != nil {
+		return pombo.Settings{}, err
+	}
+	for i := range f.views {
+		if f.views[i].Name == name {
+			f.views[i].Settings = c.Apply(f.views[i].Settings)
+			return f.views[i].Settings, nil
+		}
+	}
+	return pombo.Settings{}, pombo.Errorf(pombo.NotFound, "The %q instance does not exist", name)
+}
+
 // api is the API over a fake gateway.
 type api struct {
 	t *testing.T
@@ -138,7 +151,7 @@ type api struct {
 
 func newAPI(t *testing.T, change ...func(*Options)) *api {
 	f := newFake()
-	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, GlobalKey: globalKey, Version: "1.2.3"}
+	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, GlobalKey: globalKey, Version: "1.2.3"}
 	for _, c := range change {
 		c(&o)
 	}

@@ -34,6 +34,11 @@ type Messages interface {
 	SendText(ctx context.Context, name string, t pombo.Text) (pombo.Sent, error)
 }
 
+// Settings keeps the habits of each instance.
+type Settings interface {
+	SetSettings(ctx context.Context, name string, c pombo.SettingsChange) (pombo.Settings, error)
+}
+
 // CORS says which web pages may call the API from a browser.
 type CORS struct {
 	Origins     []string // "*" for all; empty for none
@@ -41,12 +46,13 @@ type CORS struct {
 	Credentials bool
 }
 
-// Options are what the API is made of. The four interfaces are required.
+// Options are what the API is made of. The interfaces are required.
 type Options struct {
 	Instances   Instances
 	Connections Connections
 	Webhooks    Webhooks
 	Messages    Messages
+	Settings    Settings
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string

@@ -70,6 +70,9 @@ func routes() []route {
 		{"POST", "/webhook/set/{instance}", instance, true, (*server).setWebhook, describeSetWebhook},
 		{"GET", "/webhook/find/{instance}", instance, false, (*server).findWebhook, describeFindWebhook},
 
+		{"POST", "/settings/set/{instance}", instance, true, (*server).setSettings, describeSetSettings},
+		{"GET", "/settings/find/{instance}", instance, false, (*server).findSettings, describeFindSettings},
+
 		{"POST", "/message/sendText/{instance}", instance, true, (*server).sendText, describeSendText},
 	}
 }
