@@ -39,6 +39,14 @@ type Settings interface {
 	SetSettings(ctx context.Context, name string, c pombo.SettingsChange) (pombo.Settings, error)
 }
 
+// Chats does things in chats beside sending.
+type Chats interface {
+	MarkRead(ctx context.Context, name string, keys []pombo.MessageKey) error
+	ShowPresence(ctx context.Context, name string, t pombo.Typing) error
+	EditText(ctx context.Context, name string, e pombo.Edit) (pombo.Sent, error)
+	DeleteMessage(ctx context.Context, name string, key pombo.MessageKey) (pombo.Sent, error)
+}
+
 // CORS says which web pages may call the API from a browser.
 type CORS struct {
 	Origins     []string // "*" for all; empty for none
@@ -53,6 +61,7 @@ type Options struct {
 	Webhooks    Webhooks
 	Messages    Messages
 	Settings    Settings
+	Chats       Chats
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string

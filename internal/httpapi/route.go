@@ -74,5 +74,12 @@ func routes() []route {
 		{"GET", "/settings/find/{instance}", instance, false, (*server).findSettings, describeFindSettings},
 
 		{"POST", "/message/sendText/{instance}", instance, true, (*server).sendText, describeSendText},
+
+		{"PUT", "/chat/markMessageAsRead/{instance}", instance, true, (*server).markMessageAsRead, describeMarkReadV1},
+		{"POST", "/chat/markMessageAsRead/{instance}", instance, true, (*server).markMessageAsRead, describeMarkReadV2},
+		{"POST", "/chat/sendPresence/{instance}", instance, true, (*server).sendPresence, describeSendPresence},
+		{"PUT", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV1},
+		{"POST", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV2},
+		{"DELETE", "/chat/deleteMessageForEveryone/{instance}", instance, true, (*server).deleteMessage, describeDeleteMessage},
 	}
 }
