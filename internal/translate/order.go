@@ -25,9 +25,9 @@ func (s Scope) SentEdit(o Outgoing) (pombo.Event, pombo.Sent, error) {
 	if data, err = AppendJSON(data, p.GetEditedMessage()); err != nil {
 		return pombo.Event{}, pombo.Sent{}, err
 	}
-	object := jsonObject(data).int("timestampMs", p.GetTimestampMS()).int("type", int64(p.GetType()))
+	data = data.int("timestampMs", p.GetTimestampMS()).int("type", int64(p.GetType()))
 	sent.Data = sent.DataV1
-	event := s.event(pombo.SendMessageUpdate, sent.Chat+"|"+o.ID, sent.Chat, o.Time, append(s.appendOwner(object), '}'))
+	event := s.event(pombo.SendMessageUpdate, sent.Chat+"|"+o.ID, sent.Chat, o.Time, append(s.appendOwner(data), '}'))
 	return event, sent, nil
 }
 
