@@ -1,23 +1,19 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"regexp"
-	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"pombo/internal/pombotest"
-	"pombo/internal/sandbox"
 )
 
 var (
-	killFor  = flag.Duration("kill.for", 8*time.Second, "how long TestKill goes on killing")
+	killFor  = flag.Duration("kill.for", 5*time.Second, "how long TestKill goes on killing")
 	killSeed = flag.Uint64("kill.seed", 0, "seed of TestKill's choices; 0: a new one")
 )
 
@@ -27,6 +23,9 @@ const serverEnv = "POMBO_TEST_RUN_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) != "" {
+		if addr := os.Getenv(statsEnv); addr != "" {
+			serveStats(addr)
+		}
 		main()
 		return
 	}
@@ -44,123 +43,88 @@ func program(t testing.TB, network *pombotest.Sandbox, more ...string) *pombotes
 	return pombotest.NewProcess(t, exe, []string{"serve", "--whatsapp-url", network.URL}, env...)
 }
 
-// TestKill is the promise: whatever is killed when, and whatever the endpoint
-// answers, every message reaches the webhook, in order within its chat, and
-// repeats of a delivery carry the same webhook-id.
-func TestKill(t *testing.T) {
-	seed := *killSeed
+// seeded makes the choices of a test, and tells how to repeat them with the flag.
+func seeded(t testing.TB, seed uint64, name string) *rand.Rand {
+	t.Helper()
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d (repeat with -kill.seed)", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d (repeat with -%s)", seed, name)
+	return rand.New(rand.NewPCG(seed, 0))
+}
 
-	network := pombotest.NewSandbox(t)
-	receiver := pombotest.NewReceiver(t)
-	server := program(t, network, "WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=0.05", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=0.5")
-	server.Start()
-	const phone = "5511988880000"
-	pombotest.Pair(t, server.Client, network.Server, "kill", phone, receiver.URL)
+const phone = "5511988880000" // is paired in these tests
 
-	var failing atomic.Bool // the receiver fails now and then, for a while
-	receiver.Answer(func(n int, _ pombotest.Post) int {
+// moody is a receiver's answer that fails now and then and, while it is told to,
+// most of the time.
+func moody(failing *atomic.Bool) func(int, pombotest.Post) int {
+	return func(n int, _ pombotest.Post) int {
 		if failing.Load() && n%3 != 0 || n%17 == 0 {
 			return 503
 		}
 		return 200
-	})
-	const chats = 20
-	sent := 0
+	}
+}
+
+// TestKill is the promise: whatever is killed when, and whatever the endpoints
+// answer, every message reaches the instance's webhook and the global one, in
+// order within its chat; tries of one delivery are the same to the byte; and what
+// the gateway said that it sent has been received, and told.
+func TestKill(t *testing.T) {
+	rng := seeded(t, *killSeed, "kill.seed")
+	network := pombotest.NewSandbox(t)
+	own, global := pombotest.NewReceiver(t), pombotest.NewReceiver(t)
+	server := program(t, network, "WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=0.05", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=0.5",
+		"WEBHOOK_GLOBAL_ENABLED=true", "WEBHOOK_GLOBAL_URL="+global.URL+"/global")
+	server.Start()
+	pombotest.Pair(t, server.Client, network.Server, "kill", phone, "")
+	server.Must("POST", "/webhook/set/kill", map[string]any{"enabled": true, "url": own.URL + "/own", "webhookByEvents": true}, nil)
+	traffic := pombotest.NewTraffic(network, "kill", phone, 10)
+	ledgers := []*pombotest.Ledger{pombotest.NewLedger(traffic, own), pombotest.NewLedger(traffic, global)}
+
+	var failing [2]atomic.Bool
+	own.Answer(moody(&failing[0]))
+	global.Answer(moody(&failing[1]))
+	answering := traffic.Answering(t, server.Client, 5*time.Millisecond)
 	kills := 0
 	for end := time.Now().Add(*killFor); time.Now().Before(end); kills++ {
-		for range 10 {
-			for c := range chats {
-				send(t, network, chat(c), phone, sent)
-			}
-			sent++
+		traffic.Write(t, 8)
+		for i := range failing {
+			failing[i].Store(rng.IntN(3) == 0)
 		}
-		wait := time.Duration(rng.Int64N(int64(700 * time.Millisecond)))
-		failing.Store(rng.IntN(3) == 0)
-		time.Sleep(wait) // the moment of the kill is the test's subject
+		<-time.After(time.Duration(rng.Int64N(int64(700 * time.Millisecond)))) // the moment of the kill is the subject
 		server.Kill()
 		server.Start()
 	}
-	failing.Store(false)
-	t.Logf("%d kills, %d messages to each of %d chats", kills, sent, chats)
-	receiver.Until(t, "every message", func(posts []pombotest.Post) bool {
-		return len(messages(t, posts)) == sent*chats
-	})
-	checkOrder(t, receiver.Posts(), sent, chats)
-	v, err := network.Violations(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	for i := range failing {
+		failing[i].Store(false)
 	}
-	if len(v) > 0 {
-		t.Errorf("the gateway broke the protocol: %+v", v)
+	pombotest.WaitState(t, server.Client, "kill", "open")
+	traffic.Answer(t, server.Client, 0)
+	sent := answering()
+	t.Logf("%d kills, %d messages from contacts and %d to them", kills, traffic.Sent(), sent)
+	for _, l := range ledgers {
+		l.Check(t)
+	}
+	checkPaths(t, own, global)
+	if kills == 0 || sent == 0 {
+		t.Errorf("%d kills and %d texts sent prove little", kills, sent)
 	}
 }
 
-func chat(c int) string { return fmt.Sprintf("55119777%05d", c) }
-
-func send(t *testing.T, s *pombotest.Sandbox, from, to string, n int) {
+// checkPaths checks where the two webhooks were posted to.
+func checkPaths(t *testing.T, own, global *pombotest.Receiver) {
 	t.Helper()
-	if _, err := s.SendMessage(t.Context(), sandbox.SendRequest{From: from, To: to, Text: "message " + strconv.Itoa(n)}); err != nil {
-		t.Fatal(err)
+	for _, p := range own.Posts() {
+		if want := "/own/" + strings.ReplaceAll(p.Event, ".", "-"); p.Path != want {
+			t.Errorf("%s was posted to %s, not %s", p.Event, p.Path, want)
+			break
+		}
 	}
-}
-
-// received is one message as the receiver took it.
-type received struct {
-	chat string
-	n    int
-}
-
-var numbered = regexp.MustCompile(`message (\d+)`)
-
-// messages returns the messages among the posts that were answered with a 2xx,
-// each delivery once, in order of arrival.
-func messages(t *testing.T, posts []pombotest.Post) []received {
-	t.Helper()
-	seen := map[string]bool{}
-	var out []received
-	for _, p := range posts {
-		if p.Event != "messages.upsert" || p.Status != 200 || seen[p.ID()] {
-			continue
-		}
-		seen[p.ID()] = true
-		var d struct {
-			Key struct{ RemoteJid string }
-		}
-		m := numbered.FindSubmatch(p.Data)
-		if err := json.Unmarshal(p.Data, &d); err != nil || m == nil {
-			t.Fatalf("this is no numbered message: %s", p.Data)
-		}
-		n, err := strconv.Atoi(string(m[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, received{d.Key.RemoteJid, n})
-	}
-	return out
-}
-
-// checkOrder checks that each chat's messages came in order and none twice
-// under another webhook-id, and that tries of one message share their id.
-func checkOrder(t *testing.T, posts []pombotest.Post, sent, chats int) {
-	t.Helper()
-	next := map[string]int{}
-	for _, m := range messages(t, posts) {
-		if m.n != next[m.chat] {
-			t.Errorf("chat %s: message %d came when %d was due", m.chat, m.n, next[m.chat])
-		}
-		next[m.chat] = m.n + 1
-	}
-	if len(next) != chats {
-		t.Errorf("%d chats came, not %d", len(next), chats)
-	}
-	for c, n := range next {
-		if n != sent {
-			t.Errorf("chat %s: %d messages came, not %d", c, n, sent)
+	for _, p := range global.Posts() {
+		if p.Path != "/global" {
+			t.Errorf("%s was posted to %s, not /global", p.Event, p.Path)
+			break
 		}
 	}
 }

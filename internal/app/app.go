@@ -140,7 +140,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	}
 	a.deliver = dispatch.New(dispatch.Options{
 		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
-		Logger: a.log.With("part", "dispatch"),
+		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace,
 	})
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
@@ -238,9 +238,14 @@ func (a *App) Sandbox() *sandbox.Server { return a.network.sandbox }
 // Failed gives an error when the gateway cannot go on.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Close stops the gateway in the order in which work flows: no new requests, no
-// new events, no new deliveries; then the store. What is in flight may finish
-// until ctx ends.
+// deliveryGrace is how long POSTs in flight may take to finish when the gateway
+// stops. It is shorter than what container engines allow for all of it (10 s).
+const deliveryGrace = 6 * time.Second
+
+// Close stops the gateway: no new deliveries, no new requests, no new events; then
+// the store. What is in flight may finish: POSTs for deliveryGrace, requests for
+// two thirds of the time until ctx ends. What takes longer is cut, which is no
+// error: its caller sees it, and a delivery is made again after the next start.
 func (a *App) Close(ctx context.Context) error {
 	var errs []error
 	note := func(what string, err error) {
@@ -248,24 +253,37 @@ func (a *App) Close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	if a.stop != nil {
+		a.stop()
+	}
 	switch {
 	case a.server != nil:
-		if err := a.server.Shutdown(ctx); err != nil {
-			note("stopping HTTP", errors.Join(err, a.server.Close()))
-		}
+		note("stopping HTTP", a.endRequests(ctx))
 	case a.listener != nil:
 		note("releasing the port", a.listener.Close())
 	}
 	if a.manager != nil {
 		note("closing sessions", a.manager.Close(ctx))
 	}
-	if a.stop != nil {
-		a.stop()
-		a.running.Wait()
-	}
+	a.running.Wait()
 	if a.store != nil {
 		note("closing the store", a.store.Close())
 	}
 	note("closing the sandbox", a.network.close())
 	return errors.Join(errs...)
+}
+
+// endRequests takes no new requests and lets those in flight finish.
+func (a *App) endRequests(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*2/3)
+		defer cancel()
+	}
+	err := a.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("requests in flight took too long and were cut")
+		return a.server.Close()
+	}
+	return err
 }

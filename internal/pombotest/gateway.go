@@ -35,7 +35,7 @@ func NewGateway(t testing.TB, network *Sandbox, faults app.Faults, more ...strin
 		Client: NewClient(t, "", Key), t: t, faults: faults, log: &logTail{},
 		env: append([]string{
 			"SERVER_HOST=127.0.0.1", "SERVER_PORT=0", "AUTHENTICATION_API_KEY=" + Key,
-			"POMBO_DATA_DIR=" + t.TempDir(), "WHATSAPP_URL=" + network.URL,
+			"POMBO_DATA_DIR=" + MemoryDir(t), "WHATSAPP_URL=" + network.URL,
 			"WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=0.05", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=0.5",
 		}, more...),
 	}

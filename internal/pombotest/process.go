@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -47,6 +48,9 @@ func NewProcess(t testing.TB, path string, args []string, more ...string) *Proce
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		if crash := p.log.crashed(); crash != "" {
+			t.Errorf("the gateway's log has: %s", crash)
+		}
 		if t.Failed() {
 			t.Logf("the last lines of the gateway's log:\n%s", p.log)
 		}
@@ -99,6 +103,16 @@ func (p *Process) PID() int {
 		return 0
 	}
 	return p.cmd.Process.Pid
+}
+
+// DataDir returns the gateway's data folder, "" if none was given.
+func (p *Process) DataDir() (dir string) {
+	for _, line := range p.env {
+		if value, ok := strings.CutPrefix(line, "POMBO_DATA_DIR="); ok {
+			dir = value
+		}
+	}
+	return dir
 }
 
 // Log returns the last lines that the gateway logged.

@@ -15,6 +15,7 @@ import (
 // Post is one webhook request as the receiver got it.
 type Post struct {
 	Path     string
+	Query    string
 	Header   http.Header
 	Body     []byte
 	Event    string // the envelope's fields
@@ -62,7 +63,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		return // the sender went away: it was not received
 	}
-	p := Post{Path: req.URL.Path, Header: req.Header, Body: body, At: time.Now()}
+	p := Post{Path: req.URL.Path, Query: req.URL.RawQuery, Header: req.Header, Body: body, At: time.Now()}
 	var env struct {
 		Event, Instance, Sender string
 		Data                    json.RawMessage

@@ -25,6 +25,7 @@ type Sandbox struct {
 	handler http.Handler
 	mu      sync.Mutex
 	web     *http.Server
+	conns   map[net.Conn]bool
 }
 
 // NewSandbox starts a network without persistence; it stops with the test.
@@ -57,26 +58,47 @@ func (s *Sandbox) Up() {
 		s.t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
-	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
+	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ConnState: s.track}
 	s.mu.Lock()
-	s.web = web
+	s.web, s.conns = web, map[net.Conn]bool{}
 	s.mu.Unlock()
 	go func() { _ = web.Serve(l) }() // ends with Down, which reports nothing of use
+}
+
+// track remembers the connections that an HTTP server forgets: those that became
+// WebSockets.
+func (s *Sandbox) track(c net.Conn, state http.ConnState) {
+	if state == http.StateHijacked {
+		s.mu.Lock()
+		s.conns[c] = true
+		s.mu.Unlock()
+	}
 }
 
 // Down makes the network unreachable: connections are cut, and new ones are
 // refused. Its phones go on.
 func (s *Sandbox) Down() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.web == nil {
+	web := s.web
+	s.web = nil
+	s.mu.Unlock()
+	if web == nil {
 		return
 	}
-	if err := s.web.Close(); err != nil {
+	if err := web.Close(); err != nil {
 		s.t.Error(err)
 	}
-	s.web = nil
-	s.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
+	s.Cut()
+}
+
+// Cut cuts all connections, also those of clients that wait to be linked.
+func (s *Sandbox) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close() // it may be closed already
+	}
+	clear(s.conns)
 }
 
 // Fault makes the network do something wrong.

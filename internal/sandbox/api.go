@@ -23,7 +23,7 @@ type MessagesRequest struct {
 type Message struct {
 	ID        string          `json:"id"`
 	From      string          `json:"from"`      // number
-	To        string          `json:"to"`        // number
+	To        string          `json:"to"`        // number, or JID of a group, a channel or the status broadcast
 	Timestamp int64           `json:"timestamp"` // seconds since 1970
 	Text      string          `json:"text"`      // what a person would read in it
 	Message   json.RawMessage `json:"message"`   // waE2E.Message as protobuf's JSON
@@ -145,6 +145,8 @@ type ReceiptRequest struct {
 	ID     string `json:"-"`
 	Type   string `json:"type"`             // delivered, read, played, or retry: the phone cannot decrypt it
 	Number string `json:"number,omitempty"` // the phone, if several received it
+	// Numbers are several phones that say so in one receipt, about a message in a group or a status.
+	Numbers []string `json:"numbers,omitempty"`
 }
 
 // SendReceipt lets a phone say something about a message that it received, to the companions of the sender. With
@@ -153,6 +155,9 @@ type ReceiptRequest struct {
 func (s *Server) SendReceipt(ctx context.Context, r ReceiptRequest) error {
 	if !slices.Contains([]string{"delivered", "read", "played", "retry"}, r.Type) {
 		return errorf(Invalid, "\"type\" is %q: it is one of delivered, read, played, retry", r.Type)
+	}
+	if len(r.Numbers) > 0 {
+		return s.sendGroupedReceipt(ctx, r)
 	}
 	var err error
 	waitErr := s.updateWait(ctx, func(t *batch) {
@@ -172,7 +177,7 @@ func (s *Server) SendReceipt(ctx context.Context, r ReceiptRequest) error {
 		}
 		m.Retries++
 		s.saveMessage(t, m)
-		s.askAgain(t, phone, d, askedMessage{id: m.ID, form: m.form(), at: m.At, count: m.Retries})
+		s.askAgain(t, phone, d, askedMessage{id: m.ID, form: m.form(), room: m.room(), at: m.At, count: m.Retries})
 	})
 	if err != nil {
 		return err

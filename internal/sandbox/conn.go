@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/socket"
+	"go.mau.fi/whatsmeow/types"
 )
 
 const (
@@ -53,6 +54,8 @@ type conn struct {
 	// echoes counts, by ID, the acks still to come for stanzas that a retry receipt
 	// has confirmed already; see handleReceipt.
 	echoes map[string]int
+	// subscribed holds whose presence the client wants, by number, in the form in which it asked.
+	subscribed map[string]types.JID
 }
 
 type outgoing struct {
@@ -217,7 +220,9 @@ func (c *conn) handle(n *node) {
 		c.handlePresence(n)
 	case "chatstate":
 		c.handleChatState(n)
-	case "call", "notification":
+	case "call":
+		c.handleCall(n)
+	case "notification":
 		c.send(node{Tag: "ack", Attrs: attrs{"class": n.Tag, "id": str(n, "id"), "from": n.Attrs["to"]}})
 	case "ib", "xmlstreamend":
 	default:

@@ -21,6 +21,7 @@ func (s *Server) controlRoutes() http.Handler {
 		key := s.RootKey()
 		s.answer(w, http.StatusOK, map[string]string{"rootKey": base64.StdEncoding.EncodeToString(key[:])})
 	})
+	s.groupRoutes(mux)
 	mux.Handle("POST /sandbox/scan", post(s, http.StatusOK, s.Scan))
 	mux.Handle("POST /sandbox/contacts", post(s, http.StatusCreated, s.AddContact))
 	mux.Handle("POST /sandbox/messages", post(s, http.StatusCreated, s.SendMessage))

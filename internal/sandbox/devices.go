@@ -32,6 +32,9 @@ func (u *user) jids(like types.JID) []types.JID {
 
 // staleDevices returns the hash of the right device list if the submission left a device out, or "".
 func (sub *submission) staleDevices() string {
+	if isRoom(sub.to) {
+		return sub.staleMembers()
+	}
 	if _, ok := sub.stanza.GetOptionalChildByTag("participants"); !ok {
 		return ""
 	}
@@ -104,6 +107,7 @@ func (s *Server) removeDevice(t *batch, d *device) {
 			t.drop(tableSessions, other.number+"/"+d.address())
 		}
 	}
+	s.forgetSenderKeys(t, d)
 	s.devicesChanged(t, u, d, "remove")
 }
 

@@ -36,7 +36,9 @@ func (c *conn) handleIQ(n *node) {
 		c.handleUsync(n)
 	case "md":
 		c.handleDeviceIQ(n, child)
-	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:sync:app:state", "w:g2":
+	case "w:g2":
+		c.handleGroupIQ(n, child)
+	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:sync:app:state":
 		c.handleAccountIQ(n, namespace, child)
 	default:
 		c.unknownIQ(n)
@@ -95,9 +97,9 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.send(result(n, node{Tag: child.Tag, Attrs: attrs{"v": "244"}}))
 	case namespace == "w:sync:app:state":
 		c.send(result(n, appState(child)))
-	case namespace == "w:g2" && get && child.Tag == "participating":
-		c.send(result(n, node{Tag: "groups"}))
-	default: // no pictures, no groups
+	case namespace == "w:profile:picture" && jid(n, "target").Server == types.GroupServer:
+		c.handleGroupPicture(n, child)
+	default: // no pictures
 		c.send(iqError(n, 404, "item-not-found"))
 	}
 }

@@ -30,14 +30,16 @@ func (s *Server) keepSent(t *batch, u *user, m *message) {
 	}
 }
 
-// keepReceived notes a message with a phone that could read it.
-func (s *Server) keepReceived(t *batch, u *user, m *message) {
-	if u.receivedByID[m.From+"/"+m.ID] != nil {
-		return
+// keepReceived notes a message with a phone that could read it, and returns it as it is kept: if it came again, as an
+// answer to a retry receipt, that is the one that came first.
+func (s *Server) keepReceived(t *batch, u *user, m *message) *message {
+	if first := u.receivedByID[m.From+"/"+m.ID]; first != nil {
+		return first
 	}
 	m.Read = append(m.Read, u.number)
 	s.saveMessage(t, m)
 	u.addReceived(m)
+	return m
 }
 
 // addSent returns the message that is forgotten for it, or nil.

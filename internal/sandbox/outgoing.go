@@ -30,6 +30,7 @@ type submission struct {
 	at      time.Time
 	retry   int         // which answer to a retry receipt it is; 0: the first sending
 	refused int         // <ack error>, if a part cannot be taken
+	lid     bool        // the receivers of a room are addressed by LID
 	message *message    // what a phone could read
 	readBy  []*user     // receivers whose phones could
 	reached []types.JID // devices it was addressed to
@@ -44,6 +45,9 @@ func (c *conn) handleMessage(n *node) {
 		parts, direct := sub.parts()
 		sub.retry = direct
 		key := fmt.Sprintf("%s/%s/%d", str(n, "id"), sub.to, direct)
+		if participant := jid(n, "participant"); !participant.IsEmpty() { // of several that asked again
+			key += "/" + participant.String()
+		}
 		if first, ok := c.device.user.seen[key]; ok {
 			sub.at = first
 			sub.ack(t)
@@ -54,27 +58,37 @@ func (c *conn) handleMessage(n *node) {
 			sub.ack(t)
 			return
 		}
+		if !isRoom(sub.to) && !slices.Contains([]string{types.DefaultUserServer, types.HiddenUserServer}, sub.to.Server) {
+			sub.refused = ackUnsupported
+			sub.ack(t)
+			return
+		}
 		if str(n, "id") == "" || len(parts) == 0 {
 			sub.refused = ackMalformed
 			c.s.recordViolation(t, ViolationMalformed, sub.sender(), "a message without id or without anything encrypted in it")
 			sub.ack(t)
 			return
 		}
-		if !slices.Contains([]string{types.DefaultUserServer, types.HiddenUserServer}, sub.to.Server) {
-			sub.refused = ackUnsupported
-			sub.ack(t)
+		if isRoom(sub.to) {
+			sub.toRoom(t, parts)
+			sub.done(t, key)
 			return
 		}
 		sub.checkIdentity(t, parts)
 		for _, p := range parts {
 			sub.take(t, p)
 		}
-		if sub.refused == 0 {
-			c.s.remember(t, c.device.user, key, sub.at)
-		}
-		sub.keep(t)
-		sub.ack(t)
+		sub.done(t, key)
 	})
+}
+
+// done keeps and acknowledges what was taken.
+func (sub *submission) done(t *batch, key string) {
+	if sub.refused == 0 {
+		sub.c.s.remember(t, sub.from.user, key, sub.at)
+	}
+	sub.keep(t)
+	sub.ack(t)
 }
 
 func (sub *submission) sender() string { return sub.from.user.pn(sub.from.id).String() }
@@ -260,11 +274,14 @@ func (sub *submission) keep(t *batch) {
 	if m == nil || m.Body == nil || sub.refused != 0 {
 		return
 	}
+	if known := sub.from.user.sentByID[m.ID]; known != nil { // an answer to a retry receipt
+		m = known
+	}
 	s.keepSent(t, sub.from.user, m)
 	for _, u := range sub.readBy {
-		s.keepReceived(t, u, m)
+		kept := s.keepReceived(t, u, m)
 		if u != sub.from.user {
-			s.phoneReceipt(t, u, m, "delivered")
+			s.phoneReceipt(t, u, kept, "delivered")
 		}
 	}
 }

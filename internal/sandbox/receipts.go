@@ -53,7 +53,11 @@ func (c *conn) handleReceipt(n *node) {
 			c.s.resend(t, c.device, n)
 		}
 		if slices.Contains([]string{"", "inactive", "read", "read-self", "played", "played-self"}, kind) {
-			c.s.passOn(t, c.device, jid(n, "to"), kind, ids)
+			if to := jid(n, "to"); isRoom(to) {
+				c.s.passOnInRoom(t, c.device, n, kind, ids)
+			} else {
+				c.s.passOn(t, c.device, to, kind, ids)
+			}
 		}
 		answer := node{Tag: "ack", Attrs: attrs{"class": "receipt", "id": ids[0], "from": n.Attrs["to"], "type": kind}}
 		if participant, ok := n.Attrs["participant"]; ok {
@@ -122,7 +126,7 @@ func (s *Server) phoneReceipt(t *batch, phone *user, m *message, kind string) {
 	if m.LID {
 		like.Server = types.HiddenUserServer
 	}
-	n := node{Tag: "receipt", Attrs: attrs{"from": phone.as(like, 0), "id": m.ID, "t": unix(at)}}
+	n := inRoom(node{Tag: "receipt", Attrs: attrs{"from": phone.as(like, 0), "id": m.ID, "t": unix(at)}}, m.room())
 	if kind != "delivered" {
 		n.Attrs["type"] = kind
 	}
@@ -135,6 +139,7 @@ func (s *Server) phoneReceipt(t *batch, phone *user, m *message, kind string) {
 type askedMessage struct {
 	id    string
 	form  types.JID // how the phone was addressed
+	room  types.JID // where, if it was not sent to the phone alone
 	at    time.Time
 	count int // 1 for the first time; from the second on the phone sends new keys along
 }
@@ -153,16 +158,19 @@ func (s *Server) askAgain(t *batch, phone *user, to *device, asked askedMessage)
 		signed := publicKey{ID: phone.signedPreKey.KeyID, Key: *phone.signedPreKey.Pub, Signature: phone.signedPreKey.Signature[:]}
 		children = append(children, node{Tag: "keys", Content: keyNodes(phone.registrationID, *phone.identity.Pub, signed, s.takePhoneOne(t, phone))[1:]})
 	}
-	n := node{Tag: "receipt", Attrs: attrs{
+	n := inRoom(node{Tag: "receipt", Attrs: attrs{
 		"from": phone.as(asked.form, 0), "id": asked.id, "t": unix(now()), "type": "retry",
-	}, Content: children}
+	}, Content: children}, asked.room)
 	s.enqueue(t, to, phone.number, n)
 }
 
 // resend answers a companion's retry receipt: the sender's phone encrypts the message again, in a new session if the
 // receipt brings keys. A receipt for another companion's message is passed on to that companion.
 func (s *Server) resend(t *batch, d *device, n *node) {
-	to := jid(n, "to")
+	to, room := jid(n, "to"), types.EmptyJID
+	if isRoom(to) {
+		to, room = jid(n, "participant"), to
+	}
 	sender := s.find(to)
 	retry := n.GetChildByTag("retry")
 	id, count := str(&retry, "id"), number(&retry, "count")
@@ -171,9 +179,9 @@ func (s *Server) resend(t *batch, d *device, n *node) {
 	}
 	if to.Device != 0 {
 		if other := sender.devices[to.Device]; other != nil {
-			forwarded := node{Tag: "receipt", Attrs: attrs{
+			forwarded := inRoom(node{Tag: "receipt", Attrs: attrs{
 				"from": d.user.as(to, d.id), "id": id, "t": unix(now()), "type": "retry",
-			}, Content: n.Content}
+			}, Content: n.Content}, room)
 			if recipient := jid(n, "recipient"); !recipient.IsEmpty() {
 				forwarded.Attrs["recipient"] = recipient
 			}
@@ -222,7 +230,12 @@ func (s *Server) sendAgain(t *batch, m *message, d *device, count int) error {
 		return err
 	}
 	plain := m.Body
-	if d.user.number == m.From {
+	if !m.room().IsEmpty() {
+		var err error
+		if plain, err = s.withSenderKey(t, m, d, &body); err != nil {
+			return err
+		}
+	} else if d.user.number == m.From {
 		var err error
 		if plain, err = ownCopy(m, s.world.users[m.To], &body); err != nil {
 			return err

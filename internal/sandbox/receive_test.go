@@ -163,12 +163,6 @@ func TestPresence(t *testing.T) {
 			t.Errorf("%s: got %+v", state, evt)
 		}
 	}
-	if _, err := n.SendPresence(context.Background(), sandbox.PresenceRequest{From: contact, To: bot, State: "unavailable"}); err != nil {
-		t.Fatal(err)
-	}
-	if evt := wait[*events.Presence](c, nil); !evt.Unavailable || evt.From != pn(contact) {
-		t.Errorf("got %+v", evt)
-	}
 	n.mustObey(t)
 }
 

@@ -50,7 +50,7 @@ func TestPhoneAsksAgain(t *testing.T) {
 		// the phone confirms what it got this time
 		wait(c, func(r *events.Receipt) bool { return r.MessageIDs[0] == id && r.Type == types.ReceiptTypeDelivered })
 	}
-	if got := n.messages(t, contact, "received"); len(got) != 1 || got[0].Retries != 2 {
+	if got := n.messages(t, contact, "received"); len(got) != 1 || got[0].Retries != 2 || len(got[0].Receipts) != 3 {
 		t.Errorf("the contact got %+v", got)
 	}
 	if err := n.SendReceipt(context.Background(), sandbox.ReceiptRequest{ID: id, Type: "read"}); err != nil {

@@ -18,7 +18,7 @@ import (
 // SendRequest lets a phone send a message. Give Text or Message.
 type SendRequest struct {
 	From string `json:"from"` // number of the sender's phone; made if it is new
-	To   string `json:"to"`   // number of the receiver; made if it is new
+	To   string `json:"to"`   // number of the receiver, made if it is new; or the JID of a group, a channel or the status broadcast
 	Text string `json:"text,omitempty"`
 	// Message is a waE2E.Message as protobuf's JSON, for example {"imageMessage":{…}}.
 	Message json.RawMessage `json:"message,omitempty"`
@@ -27,8 +27,10 @@ type SendRequest struct {
 	// PushName that the sender has from now on.
 	PushName string `json:"pushName,omitempty"`
 	// Addressing is the form of the stanza's sender: "pn" (the default) by number with the LID beside it, "lid" the
-	// other way round.
+	// other way round. A group has a form of its own, so that this makes no difference there.
 	Addressing string `json:"addressing,omitempty"`
+	// Audience narrows down who gets a status or a channel's message; empty: every account.
+	Audience []string `json:"audience,omitempty"`
 	// Count sends so many messages, the texts numbered from 1. 0 and 1 send one, unnumbered. At most 100,000.
 	Count int `json:"count,omitempty"`
 }
@@ -48,7 +50,7 @@ const (
 // message from themselves, and to the receiver's phone. It returns when the stanzas are kept; whether they are on the
 // wire depends on the companions' connections. Errors: Invalid.
 func (s *Server) SendMessage(ctx context.Context, r SendRequest) (SendResult, error) {
-	r.From, r.To = normalizeNumber(r.From), normalizeNumber(r.To)
+	r.From, r.To = normalizeNumber(r.From), normalizeReceiver(r.To)
 	body, err := r.check()
 	if err != nil {
 		return SendResult{}, err
@@ -85,7 +87,7 @@ func (r *SendRequest) check() (*waE2E.Message, error) {
 	if err := checkNumber("from", r.From); err != nil {
 		return nil, err
 	}
-	if err := checkNumber("to", r.To); err != nil {
+	if err := checkReceiver("to", r.To); err != nil {
 		return nil, err
 	}
 	if r.Addressing != "" && r.Addressing != "pn" && r.Addressing != "lid" {
@@ -124,11 +126,16 @@ func (s *Server) sendOne(t *batch, r *SendRequest, body *waE2E.Message, i int) (
 	if id == "" {
 		id = randomID(16)
 	}
-	from, to := s.ensureUser(t, r.From), s.ensureUser(t, r.To)
+	from := s.ensureUser(t, r.From)
 	if r.PushName != "" && from.name != r.PushName {
 		from.name = r.PushName
 		t.put(tableUsers, from.number, from.encode)
 	}
+	return s.sendBody(t, from, r.To, r.Addressing == "lid", id, body, r.Audience)
+}
+
+// sendBody sends a message to a number or a room, whose other members audience may narrow down.
+func (s *Server) sendBody(t *batch, from *user, to string, lid bool, id string, body *waE2E.Message, audience []string) (string, error) {
 	if body.MessageContextInfo == nil { // phones give every message a secret, which reactions and edits build on
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
@@ -138,7 +145,11 @@ func (s *Server) sendOne(t *batch, r *SendRequest, body *waE2E.Message, i int) (
 	if err != nil {
 		return "", errorf(Invalid, "The message cannot be encoded: %v", err)
 	}
-	m := &message{ID: id, From: from.number, To: to.number, At: now(), Body: raw, LID: r.Addressing == "lid"}
+	m := &message{ID: id, From: from.number, To: to, At: now(), Body: raw, LID: lid}
+	if !m.room().IsEmpty() {
+		return id, s.deliverToRoom(t, m, body, audience)
+	}
+	s.ensureUser(t, to)
 	return id, s.deliver(t, m, body)
 }
 
@@ -196,21 +207,12 @@ func (s *Server) sendTo(t *batch, m *message, d *device, shape shape, plain []by
 	if err != nil {
 		return err
 	}
-	enc := node{Tag: "enc", Attrs: attrs{"v": "2", "type": kind}, Content: sealed}
-	if shape.media != "" {
-		enc.Attrs["mediatype"] = shape.media
-	}
-	if shape.hide {
-		enc.Attrs["decrypt-fail"] = "hide"
-	}
+	enc := shape.enc(kind, sealed)
 	if retry > 0 {
 		enc.Attrs["count"] = retry
 	}
-	n := node{Tag: "message", Attrs: attrs{"id": m.ID, "type": shape.kind, "t": unix(m.At), "notify": from.name}, Content: []node{enc}}
-	if shape.edit != "" {
-		n.Attrs["edit"] = shape.edit
-	}
-	s.address(n.Attrs, m, d.user)
+	n := s.messageNode(m, shape, d.user)
+	n.Content = []node{enc}
 	s.enqueue(t, d, from.number, n)
 	return nil
 }
@@ -218,6 +220,10 @@ func (s *Server) sendTo(t *batch, m *message, d *device, shape shape, plain []by
 // address writes who a message is from, as a companion of the user owner sees it: the sender by number or LID with
 // the other form beside it; in the sender's own copies also the chat (whatsmeow message.go, parseMessageSource).
 func (s *Server) address(a attrs, m *message, owner *user) {
+	if room := m.room(); !room.IsEmpty() {
+		s.addressInRoom(a, room, m)
+		return
+	}
 	from, to := s.world.users[m.From], s.world.users[m.To]
 	if m.LID {
 		a["from"], a["addressing_mode"] = from.lidJID(m.FromDevice), "lid"

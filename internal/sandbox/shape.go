@@ -9,7 +9,7 @@ import (
 type shape struct {
 	kind  string // text, media, reaction or poll
 	media string // image, video, ptt, …
-	edit  string // 1: an edit, 7: taken back by its sender
+	edit  string // 1: an edit, 7: taken back by its sender, 8: by a group's admin
 	hide  bool   // a client that cannot decrypt it shows nothing
 }
 
@@ -33,6 +33,9 @@ func shapeOf(m *waE2E.Message) shape {
 		switch p.GetType() {
 		case waE2E.ProtocolMessage_REVOKE:
 			s.edit, s.hide = "7", true
+			if p.GetKey().GetParticipant() != "" && !p.GetKey().GetFromMe() {
+				s.edit = "8"
+			}
 		case waE2E.ProtocolMessage_MESSAGE_EDIT:
 			s.edit, s.hide = "1", true
 		}

@@ -50,6 +50,7 @@ type userRow struct {
 	SignedPreKey   privRow `json:"signedPreKey"`
 	NextPreKey     uint32  `json:"nextPreKey"`
 	NextDevice     uint16  `json:"nextDevice"`
+	LastSeen       int64   `json:"lastSeen,omitempty"` // seconds since 1970
 }
 
 type privRow struct {
@@ -76,8 +77,12 @@ type stanzaRowValue struct {
 }
 
 func (u *user) encode() []byte {
+	var lastSeen int64
+	if !u.lastSeen.IsZero() {
+		lastSeen = u.lastSeen.Unix()
+	}
 	return mustJSON(userRow{
-		Name: u.name, Identity: u.identity.Priv[:], RegistrationID: u.registrationID,
+		LastSeen: lastSeen, Name: u.name, Identity: u.identity.Priv[:], RegistrationID: u.registrationID,
 		SignedPreKey: privRow{u.signedPreKey.KeyID, u.signedPreKey.Priv[:], u.signedPreKey.Signature[:]},
 		NextPreKey:   u.nextPreKey, NextDevice: u.nextDevice,
 	})
@@ -111,6 +116,8 @@ func (s *Server) open(dir string) error {
 		read  func(key string, value []byte) error
 	}{
 		{tableMeta, s.readMeta}, {tableUsers, s.readUser}, {tableDevices, s.readDevice}, {tablePreKeys, s.readPreKey},
+		{tableGroups, s.readGroup}, {tableOwnKeys, s.readOwnKey}, {tableSenderKeys, s.readSenderKey},
+		{tableSenderChains, s.readSenderChain}, {tableCalls, s.readCall},
 		{tablePhonePreKeys, s.readPhonePreKey}, {tableSessions, s.readSession}, {tableStanzas, s.readStanza},
 		{tableMessages, s.readMessage}, {tableConfirmed, s.readConfirmed}, {tableSeen, s.readSeen}, {tableViolations, s.readViolation},
 	} {
@@ -161,6 +168,9 @@ func (s *Server) readUser(number string, value []byte) error {
 			KeyPair: *keys.NewKeyPairFromPrivateKey([32]byte(r.SignedPreKey.Key)), KeyID: r.SignedPreKey.ID, Signature: &signature,
 		},
 		nextPreKey: r.NextPreKey, nextDevice: r.NextDevice,
+	}
+	if r.LastSeen != 0 {
+		u.lastSeen = time.Unix(r.LastSeen, 0)
 	}
 	u.makeMaps()
 	s.addUser(u)

@@ -90,3 +90,38 @@ func TestOneTimeKeys(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleMembers: a client whose list of a group's devices is out of date is told the hash of the right one.
+func TestStaleMembers(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	s.update(func(b *batch) {
+		owner, other := s.ensureUser(b, "5511900000001"), s.ensureUser(b, "5511900000002")
+		owner.devices[1] = newDevice(owner, 1)
+		g, bad := s.createGroup(b, owner, newGroup{subject: "Team", lid: true, participants: []*user{other}})
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		right := listHash([]types.JID{owner.lidJID(0), owner.lidJID(1), other.lidJID(0)})
+		for claimed, want := range map[string]string{right: "", "2:wrong": right, "": ""} {
+			sub := &submission{c: &conn{s: s}, from: owner.devices[1], to: g.jid(), stanza: &node{Attrs: attrs{"phash": claimed}}}
+			if got := sub.staleDevices(); got != want {
+				t.Errorf("%q: got %q, not %q", claimed, got, want)
+			}
+		}
+	})
+}
+
+func TestRooms(t *testing.T) {
+	for text, want := range map[string]bool{
+		"120363000000000001@g.us": true, " status@broadcast ": true, "120363000000000001@newsletter": true,
+		"@g.us": false, "list@broadcast": false, "5511900000001@s.whatsapp.net": false, "5511900000001": false, "": false,
+	} {
+		if _, ok := parseRoom(text); ok != want {
+			t.Errorf("%q is a room: %v", text, ok)
+		}
+	}
+}

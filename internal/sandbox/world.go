@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	senderkey "go.mau.fi/libsignal/groups/state/record"
 	"go.mau.fi/libsignal/state/record"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
@@ -20,7 +21,10 @@ type world struct {
 	rootSeed   []byte
 	users      map[string]*user // by number
 	byLID      map[string]*user
-	sequence   uint64 // of stanzas and messages, rising
+	groups     map[string]*group      // by id
+	chains     map[string]senderChain // see tableSenderChains
+	calls      map[string]*call       // by id
+	sequence   uint64                 // of stanzas and messages, rising
 	violations []Violation
 
 	pairings map[string]*pairing // by QR reference
@@ -30,6 +34,9 @@ type world struct {
 func (w *world) init() {
 	w.users = map[string]*user{}
 	w.byLID = map[string]*user{}
+	w.groups = map[string]*group{}
+	w.chains = map[string]senderChain{}
+	w.calls = map[string]*call{}
 	w.pairings = map[string]*pairing{}
 	w.codes = map[string]*pairing{}
 }
@@ -51,7 +58,9 @@ type user struct {
 	signedPreKey   *keys.PreKey
 	preKeys        map[uint32]*keys.PreKey // one-time keys that were handed out and not yet used
 	nextPreKey     uint32
-	sessions       map[string]*record.Session // by the other device's address
+	sessions       map[string]*record.Session      // by the other device's address
+	ownKeys        map[string]*ownKey              // by room
+	senderKeys     map[string]*senderkey.SenderKey // see tableSenderKeys
 
 	devices    map[uint16]*device
 	nextDevice uint16
@@ -63,6 +72,9 @@ type user struct {
 	confirmed    []Confirmation
 	seen         map[string]time.Time // outgoing stanzas of the companions that were handled, and when
 	seenOrder    []string
+	available    bool
+	lastSeen     time.Time       // zero: never
+	shown        []PresenceSeen  // by the companions; forgotten with the process
 	watchers     map[string]bool // numbers whose companions asked for this user's devices
 }
 
@@ -147,6 +159,8 @@ func (s *Server) ensureUser(t *batch, number string) *user {
 func (u *user) makeMaps() {
 	u.preKeys = map[uint32]*keys.PreKey{}
 	u.sessions = map[string]*record.Session{}
+	u.ownKeys = map[string]*ownKey{}
+	u.senderKeys = map[string]*senderkey.SenderKey{}
 	u.devices = map[uint16]*device{}
 	u.seen = map[string]time.Time{}
 	u.watchers = map[string]bool{}

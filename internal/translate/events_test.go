@@ -11,6 +11,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waSyncAction"
+	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
@@ -247,6 +248,36 @@ func TestSentEvent(t *testing.T) {
 	goldenIn(t, "events", "sent", shown(t, []pombo.Event{e}))
 }
 
+// Edits and deletions that were sent through the API, and the answers to them.
+func TestSentOrder(t *testing.T) {
+	edited := &waE2E.Message{EditedMessage: &waE2E.FutureProofMessage{Message: order(editOrder, &waCommon.MessageKey{
+		RemoteJID: proto.String(ana.String()), FromMe: proto.Bool(true), ID: proto.String("3EB0AA")}, edit("new"))}}
+	inGroup := order(revoke, &waCommon.MessageKey{
+		RemoteJID: proto.String(group.String()), FromMe: proto.Bool(false), ID: proto.String("3A00"), Participant: proto.String(biaLID.String())}, nil)
+	for name, c := range map[string]struct {
+		chat   types.JID
+		m      *waE2E.Message
+		answer string
+	}{
+		"sent-edit":     {anaLID, edited, `{"key":{"remoteJid":"5511999990000@s.whatsapp.net","fromMe":true,"id":"3EB0C767D26A1D4E5F6A01"},"message":{"protocolMessage":{"key":{"remoteJid":"5511999990000@s.whatsapp.net","fromMe":true,"id":"3EB0AA"},"type":"MESSAGE_EDIT","editedMessage":{"conversation":"new"},"timestampMs":"1751300005000"}},"messageTimestamp":"1751300010","status":"PENDING"}`},
+		"sent-deletion": {group, inGroup, `{"key":{"remoteJid":"120363000000000000@g.us","fromMe":true,"id":"3EB0C767D26A1D4E5F6A01"},"message":{"protocolMessage":{"key":{"remoteJid":"120363000000000000@g.us","fromMe":false,"id":"3A00","participant":"222222222222222@lid"},"type":"REVOKE"}},"messageTimestamp":"1751300010","status":"PENDING","participant":"5511888880000:1@s.whatsapp.net"}`},
+	} {
+		e, sent, err := knowing().SentOrder(Outgoing{ID: "3EB0C767D26A1D4E5F6A01", Chat: c.chat, Message: c.m, Time: time.Unix(1751300010, 0), Device: device(own, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldenIn(t, "events", name, shown(t, []pombo.Event{e}))
+		if string(sent.Data) != c.answer || string(sent.DataV1) != c.answer || sent.Chat != e.Chat {
+			t.Errorf("%s: the answer is %s", name, sent.Data)
+		}
+	}
+	for _, m := range []*waE2E.Message{nil, text("hi"), order(revoke, nil, nil), order(waE2E.ProtocolMessage_EPHEMERAL_SETTING, key(true, "X"), nil)} {
+		if _, _, err := scope().SentOrder(Outgoing{Chat: ana, Message: m}); !errors.Is(err, errNoOrder) {
+			t.Errorf("%v: got %v", m, err)
+		}
+	}
+}
+
 func translated(t testing.TB, s Scope, evt any) []pombo.Event {
 	t.Helper()
 	out, err := s.Event(evt)
@@ -394,4 +425,17 @@ func TestNoContact(t *testing.T) {
 	none(t, scope(), &events.ChatPresence{MessageSource: types.MessageSource{Chat: ana, Sender: own, IsFromMe: true}, State: types.ChatPresenceComposing})
 	none(t, scope(), &events.ChatPresence{State: "unheard-of"})
 	none(t, scope(), &events.HistorySync{})
+}
+
+// Two edits of one message that the phone was asked for are two occurrences.
+func TestEditsFromThePhone(t *testing.T) {
+	keys := map[string]bool{}
+	for _, ms := range []int64{1, 2} {
+		evt := received(order(editOrder, key(true, "X"), func(p *waE2E.ProtocolMessage) { p.TimestampMS = &ms }))
+		evt.SourceWebMsg, evt.Info.ID = &waWeb.WebMessageInfo{}, "X"
+		keys[one(t, scope(), evt).Key] = true
+	}
+	if len(keys) != 2 {
+		t.Errorf("got %v", keys)
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
+	"go.mau.fi/whatsmeow/proto/waSyncAction"
 	"go.mau.fi/whatsmeow/proto/waWeb"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -59,6 +60,14 @@ func walk(md protoreflect.MessageDescriptor, visit func(protoreflect.MessageDesc
 	do(md)
 }
 
+// all visits every message type of a file, nested ones too.
+func all(types protoreflect.MessageDescriptors, visit func(protoreflect.MessageDescriptor)) {
+	for i := range types.Len() {
+		visit(types.Get(i))
+		all(types.Get(i).Messages(), visit)
+	}
+}
+
 // Every field of every message type has a name of its own in Baileys' manner:
 // it begins with a small letter and has no run of capitals but where a word of one
 // letter meets another word.
@@ -89,10 +98,17 @@ func TestEveryFieldHasAName(t *testing.T) {
 			}
 		}
 	}
+	for _, file := range []protoreflect.FileDescriptor{
+		waE2E.File_waE2E_WAWebProtobufsE2E_proto, waWeb.File_waWeb_WAWebProtobufsWeb_proto,
+		waHistorySync.File_waHistorySync_WAWebProtobufsHistorySync_proto, waSyncAction.File_waSyncAction_WAWebProtobufSyncAction_proto,
+	} {
+		all(file.Messages(), visit)
+	}
+	// What stands in them and is defined elsewhere.
 	walk((&waE2E.Message{}).ProtoReflect().Descriptor(), visit)
-	walk((&waWeb.WebMessageInfo{}).ProtoReflect().Descriptor(), visit)
 	walk((&waHistorySync.HistorySync{}).ProtoReflect().Descriptor(), visit)
-	if types < 300 {
+	walk((&waSyncAction.SyncActionValue{}).ProtoReflect().Descriptor(), visit)
+	if types < 900 {
 		t.Errorf("only %d message types were visited", types)
 	}
 }

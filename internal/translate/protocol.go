@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"strconv"
+
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -56,7 +58,13 @@ func (s Scope) edited(evt *events.Message, p *waE2E.ProtocolMessage) (pombo.Even
 		return pombo.Event{}, err
 	}
 	o := jsonObject(data).optional("pushName", s.pushName(evt.Info)).int("messageTimestamp", evt.Info.Timestamp.Unix())
-	return s.event(pombo.MessagesEdited, occurrence(evt), lane, evt.Info.Timestamp, append(s.appendOwner(o), '}')), nil
+	occurrence := occurrence(evt)
+	if evt.SourceWebMsg != nil {
+		// The phone was asked for it, and whatsmeow put the ID of the message that
+		// was edited in place of the edit's own.
+		occurrence += "|" + strconv.FormatInt(p.GetTimestampMS(), 10)
+	}
+	return s.event(pombo.MessagesEdited, occurrence, lane, evt.Info.Timestamp, append(s.appendOwner(o), '}')), nil
 }
 
 // deleted makes a MESSAGES_DELETE: the key of the message that was deleted, as

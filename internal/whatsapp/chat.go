@@ -108,8 +108,7 @@ func (s *Session) EditText(ctx context.Context, e pombo.Edit) (pombo.Sent, error
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	inner := edit.GetEditedMessage().GetMessage()
-	return l.tellSent(ctx)(l.scope.SentEdit(translate.Outgoing{ID: id, Chat: to, Message: inner, Time: at, Device: l.own}))
+	return l.tellSent(ctx)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: edit, Time: at, Device: l.own}))
 }
 
 // isIn tells whether a message was sent to a chat.
@@ -156,24 +155,17 @@ func (s *Session) DeleteMessage(ctx context.Context, key pombo.MessageKey) (pomb
 			return pombo.Sent{}, err
 		}
 	}
-	var deleted *waE2E.Message
 	kept, found, err := l.sent(key.ID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return pombo.Sent{}, unavailable("The message could not be looked up", err)
-	case found && key.FromMe:
-		if !l.isIn(kept, to) {
-			return pombo.Sent{}, otherChat()
-		}
-		deleted = &waE2E.Message{}
-		if err := proto.Unmarshal(kept.Message, deleted); err != nil {
-			return pombo.Sent{}, err
-		}
+	}
+	if found && key.FromMe && !l.isIn(kept, to) {
+		return pombo.Sent{}, otherChat()
 	}
 	revoke := l.client.BuildRevoke(to, author, key.ID)
 	id, at, err := l.put(ctx, to, revoke)
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	return l.tellSent(ctx)(l.scope.SentRevoke(translate.Outgoing{ID: id, Chat: to, Message: revoke, Time: at, Device: l.own}, author, deleted))
+	return l.tellSent(ctx)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: revoke, Time: at, Device: l.own}))
 }

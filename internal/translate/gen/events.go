@@ -82,7 +82,7 @@ var messages = map[pombo.EventName]entry{
 	pombo.MessagesDelete: {
 		when:   "someone deletes a message for everyone (`deletedFor` is `everyone`), also through the API (`chat/deleteMessageForEveryone`), or the account deletes one for itself on another device (`me`).",
 		data:   "one object: the key of the deleted message (`remoteJid`, `fromMe`, `id`, `participant`, …), once more as `key`, `status` `DELETED`, `deletedBy`, `deletedFor`, `messageTimestamp` (of the deletion), `owner`, `instanceId`.",
-		notes:  []string{"An admin can delete what others wrote: `participant` is who wrote it.", "A message that was sent and deleted through the API also has `pushName`, `message`, `messageType` and `source`."},
+		notes:  []string{"An admin can delete what others wrote: `participant` is who wrote it."},
 		golden: "revoke",
 	},
 	pombo.MessagesUndecryptable: {
@@ -107,8 +107,8 @@ var messages = map[pombo.EventName]entry{
 		golden: "sent",
 	},
 	pombo.SendMessageUpdate: {
-		when:   "a text was edited through the API (`chat/updateMessage`).",
-		data:   "one object: `key` (of the message that was edited), `editedMessage`, `timestampMs` and `type` (14, MESSAGE_EDIT), which are numbers here, `owner`, `instanceId`.",
+		when:   "WhatsApp took an edit that was sent through the API (`chat/updateMessage`).",
+		data:   "one object: `key` (of the message that was edited), `editedMessage`, `timestampMs` and `type` (14) as numbers, as in 2.3.6, `owner`, `instanceId`.",
 		golden: "sent-edit",
 	},
 }
