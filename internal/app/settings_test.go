@@ -70,3 +70,47 @@ func TestReadMessages(t *testing.T) {
 	}
 	network.CheckRules(t)
 }
+
+// A call is rejected at once and its caller is written to; without the setting it
+// rings on. Both are told as CALL.
+func TestRejectCall(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{})
+	pombotest.Pair(t, gateway.Client, network.Server, "calls", phone, receiver.URL)
+	call := func(from string) (id string) {
+		t.Helper()
+		k, err := network.Call(t.Context(), sandbox.CallRequest{From: from, To: phone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiver.Wait(t, "call", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), k.ID) })
+		return k.ID
+	}
+	state := func(id string) string {
+		t.Helper()
+		calls, err := network.Calls(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range calls {
+			if k.ID == id {
+				return k.State
+			}
+		}
+		return ""
+	}
+	first := call("5511966660000")
+	gateway.Must("POST", "/settings/set/calls", object{"reject_call": true, "msg_call": "Please write."}, nil)
+	second := call(contact)
+	pombotest.Eventually(t, 20*time.Second, "the second call to be rejected", func() bool { return state(second) == "rejected" })
+	pombotest.Eventually(t, 20*time.Second, "its caller to be written to", func() bool {
+		inbox := network.Inbox(contact)
+		return len(inbox) == 1 && inbox[0].Text == "Please write."
+	})
+	receiver.Wait(t, "send.message", func(p pombotest.Post) bool { return p.Message().Key.RemoteJid == chat })
+	if got := state(first); got != "ringing" {
+		t.Errorf("the first call is %s", got)
+	}
+	network.CheckRules(t)
+}

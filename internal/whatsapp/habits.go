@@ -69,10 +69,20 @@ func (l *line) rejectCall(ctx context.Context, call types.BasicCallMeta, text st
 	if strings.TrimSpace(text) == "" || !call.GroupJID.IsEmpty() {
 		return
 	}
-	_, err := l.send(ctx, call.From.ToNonAD(), &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{Text: proto.String(text)}})
+	_, err := l.send(ctx, caller(call), &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{Text: proto.String(text)}})
 	if err != nil && l.why() == nil {
 		l.log.Warn("writing to a caller failed", "err", err)
 	}
+}
+
+// caller is who is written to about a call: the number, if the call names it, as
+// sendText would.
+func caller(call types.BasicCallMeta) types.JID {
+	from := call.From.ToNonAD()
+	if from.Server == types.HiddenUserServer && from == call.CallCreator.ToNonAD() && call.CallCreatorAlt.Server == types.DefaultUserServer {
+		return call.CallCreatorAlt.ToNonAD()
+	}
+	return from
 }
 
 // callAge is how long after its beginning a call can be rejected: nobody wants an
