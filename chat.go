@@ -26,3 +26,12 @@ type Edit struct {
 	Key    MessageKey
 	Text   string // the new one
 }
+
+// NumberCheck says whether a number, or a group, is on WhatsApp.
+type NumberCheck struct {
+	Number string // as it was asked for
+	JID    string
+	Exists bool
+	Name   string // of a group; may be ""
+	LID    string // the hidden form, if it is known
+}

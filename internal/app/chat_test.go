@@ -165,3 +165,24 @@ func TestDeleteMessageForEveryone(t *testing.T) {
 	gateway.Refused("DELETE", "/chat/deleteMessageForEveryone/deletes", object{"id": received, "fromMe": false, "remoteJid": chat}, 400)
 	network.CheckRules(t)
 }
+
+// Numbers that exist are told from those that do not; a picture that is not there
+// is null.
+func TestLookups(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{})
+	pombotest.Pair(t, gateway.Client, network.Server, "asks", phone, "")
+	network.Write(contact, phone, "hello")
+	var checks []struct {
+		JID, Number, LID string
+		Exists           bool
+	}
+	gateway.Must("POST", "/chat/whatsappNumbers/asks", object{"numbers": []string{"5511900000123", contact}}, &checks)
+	if len(checks) != 2 || checks[0].Exists || checks[0].Number != "5511900000123" || !checks[1].Exists || checks[1].JID != chat || !strings.HasSuffix(checks[1].LID, "@lid") {
+		t.Errorf("got %+v", checks)
+	}
+	if status, body := gateway.Do("POST", "/chat/fetchProfilePictureUrl/asks", object{"number": contact}); status != 200 || string(body) != `{"wuid":"`+chat+`","profilePictureUrl":null}` {
+		t.Errorf("%d %s", status, body)
+	}
+	network.CheckRules(t)
+}

@@ -51,3 +51,27 @@ func (s *server) deleteMessage(c *call) (answer, error) {
 	}
 	return answer{status: http.StatusCreated, body: sent.Data, warnings: req.Warnings}, nil
 }
+
+func (s *server) whatsappNumbers(c *call) (answer, error) {
+	req, err := evolution.DecodeCheckNumbers(c.body)
+	if err != nil {
+		return answer{}, err
+	}
+	checks, err := s.Lookups.CheckNumbers(c.Context(), c.view.Name, req.Numbers)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: evolution.NumbersChecked(c.dialect, checks), warnings: req.Warnings}, nil
+}
+
+func (s *server) fetchProfilePictureURL(c *call) (answer, error) {
+	number, warnings, err := evolution.DecodePicture(c.body)
+	if err != nil {
+		return answer{}, err
+	}
+	jid, url, err := s.Lookups.Picture(c.Context(), c.view.Name, number)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: evolution.Picture(jid, url), warnings: warnings}, nil
+}

@@ -64,6 +64,21 @@ func TestChatsRefuse(t *testing.T) {
 	a.expect("POST", "/chat/updateMessage/ana", `{"number":"5511999990000","text":"new","key":{"id":"1","fromMe":true,"remoteJid":"5511999990000"}}`, 404, failure(404, "Message not found"))
 }
 
+func TestLookups(t *testing.T) {
+	a := newAPI(t)
+	a.expect("POST", "/chat/whatsappNumbers/ana", `{"numbers":["1"]}`, 200, `[{"jid":"1@s.whatsapp.net","exists":true,"number":"1","lid":"2@lid"}]`)
+	a.expect("POST", "/v1/chat/whatsappNumbers/ana", `{"numbers":["1"]}`, 200, `[{"exists":true,"jid":"1@s.whatsapp.net","number":"1"}]`)
+	a.expect("POST", "/chat/fetchProfilePictureUrl/ana", `{"number":"1"}`, 200, `{"wuid":"1@s.whatsapp.net","profilePictureUrl":null}`)
+	for _, body := range []string{`{}`, `{"numbers":[]}`, `{"numbers":[1]}`, `{"numbers":"1"}`, `{"numbers":["-"]}`} {
+		if res := a.request("POST", "/chat/whatsappNumbers/ana", globalKey, body); res.status != 400 {
+			t.Errorf("%s: %d %s", body, res.status, res.body)
+		}
+	}
+	if res := a.request("POST", "/chat/fetchProfilePictureUrl/ana", globalKey, `{}`); res.status != 400 {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+}
+
 func TestSettingsRoutes(t *testing.T) {
 	a := newAPI(t)
 	a.expect("GET", "/settings/find/ana", "", 200, `{"rejectCall":false,"msgCall":"","groupsIgnore":false,"alwaysOnline":false,"readMessages":false,"readStatus":false,"syncFullHistory":false,"wavoipToken":""}`)

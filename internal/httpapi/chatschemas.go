@@ -56,6 +56,20 @@ var (
 	}
 )
 
+var (
+	describeWhatsAppNumbers = operation{
+		id: "whatsappNumbers", tag: "chat", summary: "Tell which numbers are on WhatsApp",
+		body:    object([]string{"numbers"}, map[string]*huma.Schema{"numbers": list(typed("string", "A phone number or a JID."), "1 to 1,000 of them.")}),
+		example: `{"numbers":["5511999990000"]}`,
+		status:  http.StatusOK, answer: "[{jid, exists, number, name?, lid?}]: broadcast lists, then groups, then people.", errors: []int{http.StatusServiceUnavailable},
+	}
+	describeFetchPicture = operation{
+		id: "fetchProfilePictureUrl", tag: "chat", summary: "Tell where somebody's picture is",
+		body: object([]string{"number"}, withNumber(map[string]*huma.Schema{})), example: `{"number":"5511999990000"}`,
+		status: http.StatusOK, answer: "{wuid, profilePictureUrl}, the latter null if there is none that the account may see.", errors: []int{http.StatusServiceUnavailable},
+	}
+)
+
 func markRead(id, dialect string) operation {
 	keys := list(messageKeySchema(), "The messages. Those of this account are passed over.")
 	return operation{

@@ -158,6 +158,14 @@ func (f *fake) DeleteMessage(_ context.Context, name string, key pombo.MessageKe
 	return pombo.Sent{Data: []byte(`{"deleted":true}`)}, f.do("revoke %s %v", name, key)
 }
 
+func (f *fake) CheckNumbers(_ context.Context, name string, numbers []string) ([]pombo.NumberCheck, error) {
+	return []pombo.NumberCheck{{Number: numbers[0], JID: "1@s.whatsapp.net", Exists: true, LID: "2@lid"}}, f.do("numbers %s %v", name, numbers)
+}
+
+func (f *fake) Picture(_ context.Context, name, number string) (jid, url string, err error) {
+	return number + "@s.whatsapp.net", "", f.do("picture %s %s", name, number)
+}
+
 // api is the API over a fake gateway.
 type api struct {
 	t *testing.T
@@ -167,7 +175,7 @@ type api struct {
 
 func newAPI(t *testing.T, change ...func(*Options)) *api {
 	f := newFake()
-	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, GlobalKey: globalKey, Version: "1.2.3"}
+	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, Lookups: f, GlobalKey: globalKey, Version: "1.2.3"}
 	for _, c := range change {
 		c(&o)
 	}

@@ -47,6 +47,12 @@ type Chats interface {
 	DeleteMessage(ctx context.Context, name string, key pombo.MessageKey) (pombo.Sent, error)
 }
 
+// Lookups asks WhatsApp about people.
+type Lookups interface {
+	CheckNumbers(ctx context.Context, name string, numbers []string) ([]pombo.NumberCheck, error)
+	Picture(ctx context.Context, name, number string) (jid, url string, err error)
+}
+
 // CORS says which web pages may call the API from a browser.
 type CORS struct {
 	Origins     []string // "*" for all; empty for none
@@ -62,6 +68,7 @@ type Options struct {
 	Messages    Messages
 	Settings    Settings
 	Chats       Chats
+	Lookups     Lookups
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string

@@ -81,5 +81,7 @@ func routes() []route {
 		{"PUT", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV1},
 		{"POST", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV2},
 		{"DELETE", "/chat/deleteMessageForEveryone/{instance}", instance, true, (*server).deleteMessage, describeDeleteMessage},
+		{"POST", "/chat/whatsappNumbers/{instance}", instance, true, (*server).whatsappNumbers, describeWhatsAppNumbers},
+		{"POST", "/chat/fetchProfilePictureUrl/{instance}", instance, true, (*server).fetchProfilePictureURL, describeFetchPicture},
 	}
 }
