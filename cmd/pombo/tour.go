@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -106,7 +107,8 @@ func shorten(answer []byte) string {
 
 // inbox is the demo's own webhook receiver.
 type inbox struct {
-	posts chan post
+	posts  chan post
+	passed []post // taken from posts while another event was waited for
 }
 
 type post struct {
@@ -142,8 +144,14 @@ func (b *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// next returns the next post of the event, passing over others.
+// next returns the next post of the event. Others are kept for later: a receipt
+// can be here before the message that it is for.
 func (b *inbox) next(ctx context.Context, event string) (post, error) {
+	if i := slices.IndexFunc(b.passed, func(p post) bool { return p.event == event }); i >= 0 {
+		p := b.passed[i]
+		b.passed = slices.Delete(b.passed, i, i+1)
+		return p, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -152,6 +160,7 @@ func (b *inbox) next(ctx context.Context, event string) (post, error) {
 			if p.event == event {
 				return p, nil
 			}
+			b.passed = append(b.passed, p)
 		case <-ctx.Done():
 			return post{}, fmt.Errorf("no webhook for %s came within 30 s: %w", event, ctx.Err())
 		}

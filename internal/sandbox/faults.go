@@ -19,6 +19,8 @@ const (
 	FaultUnconfirmed FaultKind = "unconfirmed"  // loses the clients' confirmations: they get everything again
 	FaultReject      FaultKind = "reject"       // refuses the clients' messages with <ack error=…>
 	FaultNoAck       FaultKind = "no-ack"       // handles the clients' messages but does not acknowledge them
+	FaultMedia       FaultKind = "media"        // downloads of media fail with a status, or wait some milliseconds
+	FaultUpload      FaultKind = "upload"       // so do uploads by clients
 	FaultClear       FaultKind = "clear"        // ends lasting faults
 )
 
@@ -26,8 +28,8 @@ const (
 type FaultRequest struct {
 	Kind   FaultKind `json:"kind"`
 	Number string    `json:"number,omitempty"` // the account it is for; empty: all
-	Code   int       `json:"code,omitempty"`   // of refuse (default 503), stream-error (default 503), reject (default 500)
-	Ms     int       `json:"ms,omitempty"`     // of latency, in milliseconds; at most 60,000
+	Code   int       `json:"code,omitempty"`   // of refuse, stream-error (default 503), reject (500), media, upload (404 if there is no Ms)
+	Ms     int       `json:"ms,omitempty"`     // of latency, media and upload, in milliseconds; at most 60,000
 	Count  int       `json:"count,omitempty"`  // how often it happens; 0: until cleared
 }
 
@@ -80,6 +82,13 @@ func (s *Server) applyFault(r FaultRequest) (FaultResult, error) {
 		if r.Ms == 0 {
 			return FaultResult{}, errorf(Invalid, "Give the delay in milliseconds as \"ms\"")
 		}
+	case FaultMedia, FaultUpload:
+		if r.Ms == 0 {
+			r.Code = orElse(r.Code, 404)
+		}
+		if r.Code != 0 && (r.Code < 400 || r.Code > 599) {
+			return FaultResult{}, errorf(Invalid, "\"code\" is %d: it is an HTTP status between 400 and 599", r.Code)
+		}
 	case FaultUnconfirmed, FaultNoAck:
 	case FaultClear:
 		kept := s.faults.rules[:0]
@@ -91,7 +100,7 @@ func (s *Server) applyFault(r FaultRequest) (FaultResult, error) {
 		s.faults.rules = kept
 		return FaultResult{}, nil
 	default:
-		return FaultResult{}, errorf(Invalid, "\"kind\" is %q: it is one of drop, replaced, stream-error, refuse, latency, unconfirmed, reject, no-ack, clear", r.Kind)
+		return FaultResult{}, errorf(Invalid, "\"kind\" is %q: it is one of drop, replaced, stream-error, refuse, latency, unconfirmed, reject, no-ack, media, upload, clear", r.Kind)
 	}
 	left := r.Count
 	if left == 0 {

@@ -38,7 +38,9 @@ func (c *conn) handleIQ(n *node) {
 		c.handleDeviceIQ(n, child)
 	case "w:g2":
 		c.handleGroupIQ(n, child)
-	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz", "w:sync:app:state":
+	case "w:sync:app:state":
+		c.handleSync(n, child)
+	case "privacy", "blocklist", "status", "disappearing_mode", "w:m", "w:profile:picture", "w:biz":
 		c.handleAccountIQ(n, namespace, child)
 	default:
 		c.unknownIQ(n)
@@ -89,17 +91,19 @@ func (c *conn) handleAccountIQ(n *node, namespace string, child node) {
 		c.send(result(n, node{Tag: "list", Attrs: attrs{"dhash": "2:sandbox"}}))
 	case namespace == "status" && get && child.Tag == "privacy":
 		c.send(result(n, node{Tag: "privacy", Content: []node{{Tag: "list", Attrs: attrs{"type": "contacts", "default": "true"}}}}))
+	case namespace == "status" && child.Tag == "status":
+		c.handleStatusText(n, child)
 	case namespace == "status":
 		c.send(result(n))
 	case namespace == "w:m":
 		c.send(result(n, c.mediaConn()))
 	case namespace == "w:biz":
-		c.send(result(n, node{Tag: child.Tag, Attrs: attrs{"v": "244"}}))
-	case namespace == "w:sync:app:state":
-		c.send(result(n, appState(child)))
+		c.s.update(func(*batch) { c.send(result(n, c.businessProfile(child))) })
 	case namespace == "w:profile:picture" && jid(n, "target").Server == types.GroupServer:
 		c.handleGroupPicture(n, child)
-	default: // no pictures
+	case namespace == "w:profile:picture":
+		c.handlePicture(n, child)
+	default:
 		c.send(iqError(n, 404, "item-not-found"))
 	}
 }
@@ -121,23 +125,8 @@ func privacySettings() node {
 // mediaConn names the hosts of the media servers. Transport brings every host to the sandbox.
 func (c *conn) mediaConn() node {
 	return node{Tag: "media_conn", Attrs: attrs{
-		"auth": "sandbox", "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
+		"auth": c.s.mediaAuth(c.device), "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12, "is_new": "1",
 	}, Content: []node{{Tag: "host", Attrs: attrs{"hostname": "mmg.whatsapp.net", "type": "primary"}}}}
-}
-
-// appState answers every collection with "nothing new".
-func appState(sync node) node {
-	var out []node
-	for _, collection := range sync.GetChildrenByTag("collection") {
-		version := str(&collection, "version")
-		if version == "" || version == "0" {
-			version = "1"
-		}
-		out = append(out, node{Tag: "collection", Attrs: attrs{
-			"name": str(&collection, "name"), "version": version, "has_more_patches": "false",
-		}, Content: []node{{Tag: "patches"}}})
-	}
-	return node{Tag: "sync", Content: out}
 }
 
 // handleUsync answers questions about users, each with what was asked and no more (whatsmeow user.go, usync).
@@ -183,10 +172,8 @@ func (c *conn) usyncUser(wanted, query node) node {
 			if u != nil {
 				children = append(children, node{Tag: "lid", Attrs: attrs{"val": u.lidJID(0)}})
 			}
-		case "status":
-			if u != nil {
-				children = append(children, node{Tag: "status", Attrs: attrs{"t": "0"}, Content: []byte("Hey there! I am using WhatsApp.")})
-			}
+		case "status", "picture", "business":
+			children = append(children, c.s.profileParts(u, q.Tag)...)
 		}
 	}
 	answer.Content = children

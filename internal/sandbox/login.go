@@ -86,9 +86,10 @@ func (c *conn) streamError(a attrs, children ...node) {
 // handlePassive answers <passive> and <active>: after the second the client wants what waited for it.
 func (c *conn) handlePassive(n *node) {
 	kind := first(n)
-	c.s.update(func(*batch) {
+	c.s.update(func(t *batch) {
 		c.send(result(n))
 		if kind.Tag == "active" {
+			c.s.welcome(t, c.device)
 			c.s.activate(c)
 		}
 	})

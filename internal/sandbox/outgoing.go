@@ -203,6 +203,9 @@ func (sub *submission) toPhone(t *batch, u *user, p part) {
 			LID: sub.to.Server == types.HiddenUserServer, Peer: str(sub.stanza, "category") == "peer",
 		}
 	}
+	if sub.message.Peer {
+		s.peerRequest(t, sub.from, id, &body)
+	}
 	if u != sub.from.user {
 		sub.message.Body = plain
 		sub.readBy = append(sub.readBy, u)

@@ -159,6 +159,9 @@ type Confirmation struct {
 
 func (s *Server) recordConfirmation(t *batch, d *device, st *stanza, via string) {
 	u := d.user
+	if st.from == "" { // from its own phone, not from a person
+		return
+	}
 	u.confirmed = append(u.confirmed, Confirmation{
 		ID: st.id, From: st.from, Device: u.pn(d.id).String(), Via: via, At: time.Now().UTC(),
 	})

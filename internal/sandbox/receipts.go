@@ -51,6 +51,8 @@ func (c *conn) handleReceipt(n *node) {
 				c.echoes[ids[0]]++
 			}
 			c.s.resend(t, c.device, n)
+		case "server-error":
+			c.s.mediaRetry(t, c.device, n)
 		}
 		if slices.Contains([]string{"", "inactive", "read", "read-self", "played", "played-self"}, kind) {
 			if to := jid(n, "to"); isRoom(to) {

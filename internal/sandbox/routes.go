@@ -6,5 +6,6 @@ import "net/http"
 func (s *Server) networkRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws/chat", s.serveChat)
+	s.mediaRoutes(mux)
 	return mux
 }

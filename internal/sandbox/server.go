@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,10 @@ type Options struct {
 	// PairingCode returns the QR text that an instance shows now, for control calls that name an instance instead of
 	// a code. nil: such calls are refused.
 	PairingCode func(ctx context.Context, instance string) (code string, err error)
+
+	// MediaLimit is how many bytes of media are kept, in DataDir/media or, without one, in a temporary folder; the
+	// oldest go first. 0: 4 GiB.
+	MediaLimit int64
 
 	// RootKeySeed fixes the root key: servers with the same seed have the same root. whatsmeow keeps the root in a
 	// package variable (whatsmeow.WACertPubKey), so a process that talks to several servers needs one for all.
@@ -52,6 +57,7 @@ type Server struct {
 	written uint64 // number of the last batch that is safe
 	conns   map[*conn]struct{}
 	faults  faults
+	media   mediaFiles
 }
 
 // New starts a network, with the state found in o.DataDir.
@@ -127,10 +133,11 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.stop()
 	s.running.Wait()
+	err := s.closeMedia()
 	if s.store != nil {
-		return s.store.close()
+		return errors.Join(err, s.store.close())
 	}
-	return nil
+	return err
 }
 
 // update runs fn with the state locked. What fn records in the batch becomes durable together; the returned channel

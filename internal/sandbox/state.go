@@ -28,6 +28,12 @@ const (
 	tableConfirmed    = "confirmed"     // by number/sequence
 	tableSeen         = "seen"          // by number/stanza
 	tableViolations   = "violations"    // by sequence
+	tableMedia        = "media"         // paths of media files, by id
+	tableProfiles     = "profiles"      // by number
+	tableSyncKeys     = "sync_keys"     // keys of app state, by number/id
+	tableCollections  = "sync"          // by number/name
+	tableSyncRecords  = "sync_records"  // by number/collection/MAC of the index
+	tableSyncPatches  = "sync_patches"  // by number/collection/version
 )
 
 // encodeJSON encodes a value when its row is written.
@@ -66,6 +72,7 @@ type deviceRow struct {
 	SignedPreKey   privRow   `json:"signedPreKey"`
 	KeyIndex       uint32    `json:"keyIndex"`
 	PairedAt       time.Time `json:"pairedAt"`
+	Synced         int       `json:"synced,omitempty"`
 }
 
 type stanzaRowValue struct {
@@ -92,7 +99,7 @@ func (d *device) encode() []byte {
 	return mustJSON(deviceRow{
 		NoiseKey: d.noiseKey[:], Identity: d.identity[:], RegistrationID: d.registrationID,
 		SignedPreKey: privRow{d.signedPreKey.ID, d.signedPreKey.Key[:], d.signedPreKey.Signature},
-		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt,
+		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt, Synced: d.synced,
 	})
 }
 
@@ -120,6 +127,8 @@ func (s *Server) open(dir string) error {
 		{tableSenderChains, s.readSenderChain}, {tableCalls, s.readCall},
 		{tablePhonePreKeys, s.readPhonePreKey}, {tableSessions, s.readSession}, {tableStanzas, s.readStanza},
 		{tableMessages, s.readMessage}, {tableConfirmed, s.readConfirmed}, {tableSeen, s.readSeen}, {tableViolations, s.readViolation},
+		{tableMedia, s.readMedia}, {tableSyncKeys, s.readSyncKey}, {tableCollections, s.readCollection},
+		{tableSyncRecords, s.readSyncRecord}, {tableSyncPatches, s.readSyncPatch}, {tableProfiles, s.readProfile},
 	} {
 		for _, r := range byTable[step.table] {
 			if err == nil {
@@ -128,6 +137,9 @@ func (s *Server) open(dir string) error {
 				}
 			}
 		}
+	}
+	if err == nil {
+		err = s.checkMedia()
 	}
 	if err != nil {
 		_ = s.store.db.Close()
@@ -191,7 +203,7 @@ func (s *Server) readDevice(address string, value []byte) error {
 	d := newDevice(u, uint16(id))
 	d.noiseKey, d.identity, d.registrationID = [32]byte(r.NoiseKey), [32]byte(r.Identity), r.RegistrationID
 	d.signedPreKey = publicKey{r.SignedPreKey.ID, [32]byte(r.SignedPreKey.Key), r.SignedPreKey.Signature}
-	d.keyIndex, d.pairedAt = r.KeyIndex, r.PairedAt
+	d.keyIndex, d.pairedAt, d.synced = r.KeyIndex, r.PairedAt, r.Synced
 	u.devices[d.id] = d
 	return nil
 }

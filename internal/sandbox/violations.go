@@ -18,6 +18,8 @@ const (
 	ViolationUnknownIQ     ViolationKind = "unknown-iq"         // a query that the sandbox does not know
 	ViolationUnknownStanza ViolationKind = "unknown-stanza"     // a stanza that the sandbox does not know
 	ViolationMalformed     ViolationKind = "malformed"          // a stanza that makes no sense
+	ViolationBadMedia      ViolationKind = "bad-media"          // a file that is not what its message or its upload says
+	ViolationBadSync       ViolationKind = "bad-app-state"      // a patch of settings that its phone cannot take
 	ViolationUnknownDevice ViolationKind = "unknown-device"     // a message for a device that does not exist
 )
 

@@ -184,6 +184,12 @@ func (w *wireClient) next(tags ...string) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
+		if str(n, "category") == "peer" { // from the own phone
+			if err = w.confirm(n); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if slices.Contains(tags, n.Tag) {
 			return n, nil
 		}

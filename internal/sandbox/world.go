@@ -73,8 +73,10 @@ type user struct {
 	seen         map[string]time.Time // outgoing stanzas of the companions that were handled, and when
 	seenOrder    []string
 	available    bool
-	lastSeen     time.Time       // zero: never
-	shown        []PresenceSeen  // by the companions; forgotten with the process
+	lastSeen     time.Time      // zero: never
+	shown        []PresenceSeen // by the companions; forgotten with the process
+	sync         *appSync       // settings; nil: none yet
+	profile      profile
 	watchers     map[string]bool // numbers whose companions asked for this user's devices
 }
 
@@ -91,6 +93,8 @@ type device struct {
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
 	pairedAt       time.Time
+	synced         int  // what its phone has told it: see welcome
+	greeted        bool // it is being told its first messages
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed
