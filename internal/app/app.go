@@ -192,7 +192,7 @@ func (a *App) serve() {
 func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
-		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager,
+		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,

@@ -160,50 +160,14 @@ func (r *createReader) settings() error {
 }
 
 func (r *createReader) settingsOf(o *object) error {
-	s := &r.out.New.Settings
-	for _, flag := range []struct {
-		camel, snake string
-		dst          *bool
-	}{
-		{"rejectCall", "reject_call", &s.RejectCall},
-		{"groupsIgnore", "groups_ignore", &s.GroupsIgnore},
-		{"alwaysOnline", "always_online", &s.AlwaysOnline},
-		{"readMessages", "read_messages", &s.ReadMessages},
-		{"readStatus", "read_status", &s.ReadStatus},
-		{"syncFullHistory", "sync_full_history", &s.SyncFullHistory},
-	} {
-		f, err := o.field(flag.camel, flag.snake)
-		if err != nil {
-			return err
-		}
-		r.tellsBySpelling(f, flag.camel)
-		b, err := f.bool()
-		if err != nil {
-			return err
-		}
-		if b != nil {
-			*flag.dst = *b
-		}
-	}
-	f, err := o.field("msgCall", "msg_call")
-	if err != nil {
-		return err
-	}
-	r.tellsBySpelling(f, "msgCall")
-	msg, err := f.string()
-	if msg != nil {
-		s.MsgCall = *msg
-	}
+	c, err := readSettings(o, r.tellsBySpelling)
+	r.out.New.Settings = c.Apply(r.out.New.Settings)
 	return err
 }
 
 func (r *createReader) tellsBySpelling(f field, camel string) {
-	switch f.key {
-	case "":
-	case camel:
-		r.tells(V2)
-	default:
-		r.tells(V1)
+	if d := spelling(f, camel); d != 0 {
+		r.tells(d)
 	}
 }
 

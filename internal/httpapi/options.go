@@ -34,6 +34,25 @@ type Messages interface {
 	SendText(ctx context.Context, name string, t pombo.Text) (pombo.Sent, error)
 }
 
+// Settings keeps the habits of each instance.
+type Settings interface {
+	SetSettings(ctx context.Context, name string, c pombo.SettingsChange) (pombo.Settings, error)
+}
+
+// Chats does things in chats beside sending.
+type Chats interface {
+	MarkRead(ctx context.Context, name string, keys []pombo.MessageKey) error
+	ShowPresence(ctx context.Context, name string, t pombo.Typing) error
+	EditText(ctx context.Context, name string, e pombo.Edit) (pombo.Sent, error)
+	DeleteMessage(ctx context.Context, name string, key pombo.MessageKey) (pombo.Sent, error)
+}
+
+// Lookups asks WhatsApp about people.
+type Lookups interface {
+	CheckNumbers(ctx context.Context, name string, numbers []string) ([]pombo.NumberCheck, error)
+	Picture(ctx context.Context, name, number string) (jid, url string, err error)
+}
+
 // CORS says which web pages may call the API from a browser.
 type CORS struct {
 	Origins     []string // "*" for all; empty for none
@@ -41,12 +60,15 @@ type CORS struct {
 	Credentials bool
 }
 
-// Options are what the API is made of. The four interfaces are required.
+// Options are what the API is made of. The interfaces are required.
 type Options struct {
 	Instances   Instances
 	Connections Connections
 	Webhooks    Webhooks
 	Messages    Messages
+	Settings    Settings
+	Chats       Chats
+	Lookups     Lookups
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string

@@ -70,6 +70,18 @@ func routes() []route {
 		{"POST", "/webhook/set/{instance}", instance, true, (*server).setWebhook, describeSetWebhook},
 		{"GET", "/webhook/find/{instance}", instance, false, (*server).findWebhook, describeFindWebhook},
 
+		{"POST", "/settings/set/{instance}", instance, true, (*server).setSettings, describeSetSettings},
+		{"GET", "/settings/find/{instance}", instance, false, (*server).findSettings, describeFindSettings},
+
 		{"POST", "/message/sendText/{instance}", instance, true, (*server).sendText, describeSendText},
+
+		{"PUT", "/chat/markMessageAsRead/{instance}", instance, true, (*server).markMessageAsRead, describeMarkReadV1},
+		{"POST", "/chat/markMessageAsRead/{instance}", instance, true, (*server).markMessageAsRead, describeMarkReadV2},
+		{"POST", "/chat/sendPresence/{instance}", instance, true, (*server).sendPresence, describeSendPresence},
+		{"PUT", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV1},
+		{"POST", "/chat/updateMessage/{instance}", instance, true, (*server).updateMessage, describeUpdateMessageV2},
+		{"DELETE", "/chat/deleteMessageForEveryone/{instance}", instance, true, (*server).deleteMessage, describeDeleteMessage},
+		{"POST", "/chat/whatsappNumbers/{instance}", instance, true, (*server).whatsappNumbers, describeWhatsAppNumbers},
+		{"POST", "/chat/fetchProfilePictureUrl/{instance}", instance, true, (*server).fetchProfilePictureURL, describeFetchPicture},
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -77,7 +78,7 @@ var webhookSetSchema = &huma.Schema{OneOf: []*huma.Schema{
 	titled("Nested (2.x): keys left out keep their values", object([]string{"webhook"}, map[string]*huma.Schema{"webhook": object(nil, webhookSettings())})),
 }}
 
-var createSchema = object([]string{"instanceName"}, map[string]*huma.Schema{
+var createSchema = object([]string{"instanceName"}, with(settingsProperties(), map[string]*huma.Schema{
 	"instanceName": typed("string", "1 to 100 characters, without \"/\"."),
 	"token":        typed("string", "The instance's own key. Without it one is made."),
 	"qrcode":       boolean("Begin pairing at once and answer with the code to scan."),
@@ -90,14 +91,32 @@ var createSchema = object([]string{"instanceName"}, map[string]*huma.Schema{
 	"webhook_by_events": boolean("With a webhook of 1.x."),
 	"webhook_base64":    boolean("With a webhook of 1.x."),
 	"events":            eventsSchema(),
-	"rejectCall":        boolean("Also as reject_call, and so on for the others."),
-	"msgCall":           typed("string", "The message to a caller that was rejected."),
-	"groupsIgnore":      boolean(""),
-	"alwaysOnline":      boolean(""),
-	"readMessages":      boolean(""),
-	"readStatus":        boolean(""),
-	"syncFullHistory":   boolean(""),
-})
+}))
+
+// settingsProperties are the habits of an instance, in both spellings.
+func settingsProperties() map[string]*huma.Schema {
+	p := map[string]*huma.Schema{}
+	for _, s := range []struct{ camel, snake, text string }{
+		{"rejectCall", "reject_call", "Reject calls, and answer the caller with msgCall if that is set."},
+		{"groupsIgnore", "groups_ignore", "Send no events of groups."},
+		{"alwaysOnline", "always_online", "Be shown as online, and let the phone be silent."},
+		{"readMessages", "read_messages", "Mark each message that comes as read."},
+		{"readStatus", "read_status", "Send events of the status broadcast, and mark what is there as seen."},
+		{"syncFullHistory", "sync_full_history", "Ask the phone for the whole history when it is linked."},
+	} {
+		p[s.camel] = boolean(s.text)
+		p[s.snake] = boolean("Another spelling of " + s.camel + ".")
+	}
+	p["msgCall"] = typed("string", "The message to a caller that was rejected; \"\" for none.")
+	p["msg_call"] = typed("string", "Another spelling of msgCall.")
+	return p
+}
+
+// with returns p with more properties.
+func with(p, more map[string]*huma.Schema) map[string]*huma.Schema {
+	maps.Copy(p, more)
+	return p
+}
 
 func textOptions() map[string]*huma.Schema {
 	return map[string]*huma.Schema{
@@ -136,6 +155,7 @@ func sendTextV2() *huma.Schema {
 const (
 	documentExample = `{"enabled":true,"url":"https://example.com/webhook","webhookByEvents":false,"events":["QRCODE_UPDATED","MESSAGES_UPSERT","MESSAGES_UPDATE","SEND_MESSAGE","CONNECTION_UPDATE"]}`
 	createExample   = `{"instanceName":"my-instance","qrcode":true,"webhook":{"url":"https://example.com/webhook","events":["MESSAGES_UPSERT"]}}`
+	settingsExample = `{"rejectCall":true,"msgCall":"Por favor, escreva.","groupsIgnore":true,"alwaysOnline":false,"readMessages":false,"readStatus":false,"syncFullHistory":false}`
 	textExample     = `{"number":"5511999990000","text":"Olá!"}`
 )
 
@@ -175,6 +195,13 @@ var (
 		status: http.StatusCreated, answer: "The webhook, in the form of the request.",
 	}
 	describeFindWebhook = operation{id: "findWebhook", tag: "webhook", summary: "Show the webhook", status: http.StatusOK, answer: "The webhook, or null (2.x) if none was set."}
+
+	describeSetSettings = operation{
+		id: "setSettings", tag: "settings", summary: "Change the settings", body: object(nil, settingsProperties()), example: settingsExample,
+		text:   "In force at once; syncFullHistory when a phone is linked next. Settings that are left out keep their values (the original refuses such a body); one is needed.",
+		status: http.StatusCreated, answer: "{settings: {instanceName, settings}}: all settings, in the spelling of the request.",
+	}
+	describeFindSettings = operation{id: "findSettings", tag: "settings", summary: "Show the settings", status: http.StatusOK, answer: "The settings, in the spelling of the dialect."}
 
 	describeSendText = operation{
 		id: "sendText", tag: "message", summary: "Send a text message", body: &huma.Schema{OneOf: []*huma.Schema{titled("2.x", sendTextV2()), titled("1.x", sendTextV1())}}, example: textExample,

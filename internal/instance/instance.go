@@ -59,6 +59,12 @@ type Sender interface {
 	SendText(ctx context.Context, t pombo.Text) (pombo.Sent, error)
 }
 
+// Tuner is the part of a session that takes settings. It must not wait for
+// anything: the instance's record is locked meanwhile.
+type Tuner interface {
+	SetSettings(s pombo.Settings)
+}
+
 // Options configure a Manager; all fields but Logger are required.
 type Options struct {
 	Store    Store

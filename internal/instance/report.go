@@ -40,6 +40,11 @@ func (m *Manager) update(ctx context.Context, id pombo.InstanceID, change func(*
 	if e == nil {
 		return pombo.Errorf(pombo.NotFound, "the instance %s does not exist", id)
 	}
+	return m.change(ctx, e, change)
+}
+
+// change changes the record of e, and lets its session know of new settings.
+func (m *Manager) change(ctx context.Context, e *entry, change func(*pombo.Instance)) error {
 	e.data.Lock()
 	defer e.data.Unlock()
 	inst := e.inst
@@ -50,6 +55,9 @@ func (m *Manager) update(ctx context.Context, id pombo.InstanceID, change func(*
 	inst.UpdatedAt = now()
 	if err := m.o.Store.UpdateInstance(ctx, inst); err != nil {
 		return err
+	}
+	if t, ok := e.session.(Tuner); ok && inst.Settings != e.inst.Settings {
+		t.SetSettings(inst.Settings)
 	}
 	e.inst = inst
 	return nil

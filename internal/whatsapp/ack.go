@@ -51,6 +51,7 @@ func (l *line) handle(evt any) (committed bool) {
 		return false
 	}
 	l.trouble.passed()
+	l.follow(evt, made)
 	return true
 }
 

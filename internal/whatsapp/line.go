@@ -45,6 +45,7 @@ type line struct {
 	signals chan any      // what the run must hear of, in order
 	over    chan struct{} // closed by end
 	turn    turn
+	chores  chores
 
 	mu      sync.Mutex
 	cause   error // why it is over; nil while it is not

@@ -22,7 +22,8 @@ type run struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	number chan string // asks for a pairing code
+	number chan string   // asks for a pairing code
+	habits chan struct{} // the settings say something else about being online
 	// What follows belongs to the loop alone.
 	told     pombo.ConnectionState // the last state that CONNECTION_UPDATE told
 	pairing  pairing
@@ -43,7 +44,7 @@ type verdict struct {
 }
 
 func newRun(s *Session, number string) *run {
-	r := &run{s: s, done: make(chan struct{}), number: make(chan string, 1)}
+	r := &run{s: s, done: make(chan struct{}), number: make(chan string, 1), habits: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.pairing.number = number
 	r.told = pombo.StateClose
@@ -202,6 +203,10 @@ func (r *run) follow(l *line) verdict {
 		case number := <-r.number:
 			r.pairing.number = number
 			r.showCode(l)
+		case <-r.habits:
+			if !opened.IsZero() { // opening announces too
+				r.announce(l)
+			}
 		case <-r.pairing.next():
 			if v, over := r.nextCode(l); over {
 				return v

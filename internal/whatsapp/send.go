@@ -26,16 +26,11 @@ func (s *Session) SendText(ctx context.Context, t pombo.Text) (pombo.Sent, error
 	if strings.TrimSpace(t.Text) == "" {
 		return pombo.Sent{}, pombo.Errorf(pombo.Invalid, "Text is required")
 	}
-	l, err := s.live()
+	l, ctx, done, err := s.use(ctx)
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	if !l.enter() {
-		return pombo.Sent{}, unavailable("The message was not sent", errOver)
-	}
-	defer l.leave()
-	ctx, cancel := l.bound(ctx)
-	defer cancel()
+	defer done()
 
 	to, err := l.recipient(ctx, t.Number)
 	if err != nil {
@@ -55,6 +50,19 @@ func (s *Session) SendText(ctx context.Context, t pombo.Text) (pombo.Sent, error
 	}})
 }
 
+// use enters the open line, and makes a context that its end ends; done leaves it.
+// Errors: Invalid if the instance is not connected.
+func (s *Session) use(ctx context.Context) (l *line, bound context.Context, done func(), err error) {
+	if l, err = s.live(); err != nil {
+		return nil, nil, nil, err
+	}
+	if !l.enter() {
+		return nil, nil, nil, unavailable("Nothing was sent", errOver)
+	}
+	bound, cancel := l.bound(ctx)
+	return l, bound, func() { cancel(); l.leave() }, nil
+}
+
 // newMessageID makes an ID of the form that marks a message as sent from the web
 // (translate.Source): 22 characters.
 func newMessageID() string {
@@ -63,31 +71,46 @@ func newMessageID() string {
 	return "3EB0" + strings.ToUpper(hex.EncodeToString(b))
 }
 
-// send hands a message to WhatsApp. It is kept before it goes out, so that a
-// recipient who cannot read it gets it again also after a crash; if WhatsApp does
-// not take it, what was kept is of no harm.
+// send hands a message to WhatsApp and appends its SEND_MESSAGE.
 func (l *line) send(ctx context.Context, to types.JID, m *waE2E.Message) (pombo.Sent, error) {
-	id := newMessageID()
+	id, at, err := l.put(ctx, to, m)
+	if err != nil {
+		return pombo.Sent{}, err
+	}
+	return l.tellSent(ctx)(l.scope.Sent(translate.Outgoing{ID: id, Chat: to, Message: m, Time: at, Device: l.own}))
+}
+
+// tellSent returns a function that appends the event of what was sent.
+func (l *line) tellSent(ctx context.Context) func(pombo.Event, pombo.Sent, error) (pombo.Sent, error) {
+	return func(event pombo.Event, sent pombo.Sent, err error) (pombo.Sent, error) {
+		if err != nil {
+			return pombo.Sent{}, err
+		}
+		event.Time = time.Now()
+		l.appendSent(ctx, event)
+		return sent, nil
+	}
+}
+
+// put hands a message to WhatsApp. It is kept before it goes out, so that a
+// recipient who cannot read it gets it again also after a crash; if WhatsApp does
+// not take it, what was kept is of no harm. at is WhatsApp's time.
+func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id string, at time.Time, err error) {
+	id = newMessageID()
 	body, err := proto.Marshal(m)
 	if err != nil {
-		return pombo.Sent{}, pombo.Errorf(pombo.Invalid, "The message cannot be encoded: %w", err)
+		return "", at, pombo.Errorf(pombo.Invalid, "The message cannot be encoded: %w", err)
 	}
 	kept := pombo.SentMessage{Instance: l.s.id, ID: id, Chat: to.String(), Message: body, At: time.Now()}
 	err = l.insist(ctx, "keep a sent message", func(ctx context.Context) error { return l.s.n.o.Sent.PutSent(ctx, kept) })
 	if err != nil {
-		return pombo.Sent{}, unavailable("The message was not sent", err)
+		return "", at, unavailable("The message was not sent", err)
 	}
 	resp, err := l.handOver(ctx, to, id, m)
 	if err != nil {
-		return pombo.Sent{}, sendError(err)
+		return "", at, sendError(err)
 	}
-	event, sent, err := l.scope.Sent(translate.Outgoing{ID: id, Chat: to, Message: m, Time: resp.Timestamp, Device: l.own})
-	if err != nil {
-		return pombo.Sent{}, err
-	}
-	event.Time = time.Now()
-	l.appendSent(ctx, event)
-	return sent, nil
+	return id, resp.Timestamp, nil
 }
 
 // handOverTries is how often a message is encrypted anew because its chat's
@@ -112,7 +135,7 @@ func (l *line) handOver(ctx context.Context, to types.JID, id string, m *waE2E.M
 // appendLimit bounds how long the answer to a send waits for the store.
 const appendLimit = 30 * time.Second
 
-// appendSent appends SEND_MESSAGE, also if the caller has gone or the line is
+// appendSent appends the event of what was sent, also if the caller has gone or the line is
 // over meanwhile: the message is sent. For the same reason a store that does not
 // take it is no error for the caller, who would send again.
 func (l *line) appendSent(ctx context.Context, event pombo.Event) {
@@ -134,30 +157,4 @@ func sendError(err error) error {
 		return pombo.Errorf(pombo.Invalid, "The group does not exist, or this instance is not in it: %w", err)
 	}
 	return unavailable("WhatsApp did not take the message", err)
-}
-
-// composeStep is how often "composing" is repeated: contacts stop showing it
-// after some 25 s.
-const composeStep = 20 * time.Second
-
-// compose shows "composing" in a chat for as long as the caller asked for.
-func (l *line) compose(ctx context.Context, to types.JID, delay time.Duration) error {
-	if delay <= 0 {
-		return nil
-	}
-	show := func(p types.ChatPresence) {
-		if err := l.client.SendChatPresence(ctx, to, p, types.ChatPresenceMediaText); err != nil && ctx.Err() == nil {
-			l.log.Debug("showing that a text is being written failed", "err", err)
-		}
-	}
-	for left := delay; left > 0; left -= composeStep {
-		show(types.ChatPresenceComposing)
-		select {
-		case <-time.After(min(left, composeStep)):
-		case <-ctx.Done():
-			return unavailable("The message was not sent", ctx.Err())
-		}
-	}
-	show(types.ChatPresencePaused)
-	return nil
 }

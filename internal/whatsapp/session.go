@@ -23,6 +23,7 @@ type Session struct {
 	log      *slog.Logger
 	settings atomic.Pointer[pombo.Settings]
 	lookups  *lookups
+	calls    calls // that were rejected
 
 	control sync.Mutex // held by Connect, Logout and Close while they start or stop the run
 
@@ -122,8 +123,23 @@ func (s *Session) Snapshot() (pombo.ConnectionState, pombo.QR) {
 	return s.snap.now(), s.snap.qr
 }
 
-// SetSettings changes the instance's habits, from the next event on.
-func (s *Session) SetSettings(settings pombo.Settings) { s.settings.Store(&settings) }
+// SetSettings changes the instance's habits, from the next event on. An open
+// connection shows at once whether it is online.
+func (s *Session) SetSettings(settings pombo.Settings) {
+	before := s.settings.Swap(&settings)
+	if before.AlwaysOnline == settings.AlwaysOnline {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run == nil {
+		return
+	}
+	select {
+	case s.run.habits <- struct{}{}:
+	default: // it is about to look
+	}
+}
 
 // Close disconnects and keeps the device. It returns when nothing of the session
 // uses the stores any more, or with ctx's error. Connect opens it again.

@@ -80,7 +80,7 @@ var messages = map[pombo.EventName]entry{
 		golden: "edit",
 	},
 	pombo.MessagesDelete: {
-		when:   "someone deletes a message for everyone (`deletedFor` is `everyone`), or the account deletes one for itself on another device (`me`).",
+		when:   "someone deletes a message for everyone (`deletedFor` is `everyone`), also through the API (`chat/deleteMessageForEveryone`), or the account deletes one for itself on another device (`me`).",
 		data:   "one object: the key of the deleted message (`remoteJid`, `fromMe`, `id`, `participant`, …), once more as `key`, `status` `DELETED`, `deletedBy`, `deletedFor`, `messageTimestamp` (of the deletion), `owner`, `instanceId`.",
 		notes:  []string{"An admin can delete what others wrote: `participant` is who wrote it."},
 		golden: "revoke",
@@ -107,8 +107,7 @@ var messages = map[pombo.EventName]entry{
 		golden: "sent",
 	},
 	pombo.SendMessageUpdate: {
-		absent: "Pombo has no route yet that edits a message; the form is settled.",
-		when:   "WhatsApp took an edit that was sent through the API.",
+		when:   "WhatsApp took an edit that was sent through the API (`chat/updateMessage`).",
 		data:   "one object: `key` (of the message that was edited), `editedMessage`, `timestampMs` and `type` (14) as numbers, as in 2.3.6, `owner`, `instanceId`.",
 		golden: "sent-edit",
 	},
@@ -190,7 +189,7 @@ var people = map[pombo.EventName]entry{
 		golden: "group-add",
 	},
 	pombo.Call: {
-		when: "somebody calls, and then for each sign of that call.",
+		when: "somebody calls, and then for each sign of that call. With the setting `rejectCall` Pombo rejects a call when its offer is stored.",
 		data: "one object: `chatId`, `from`, `fromAlt?`, `id`, `date`, `offline`, `status`, `isVideo?` and `isGroup?` (in the offer), `groupJid?`, `owner`, `instanceId`.",
 		notes: []string{
 			"`status`: `offer`, `ringing` (once), `accept`, `reject`, `timeout` (nobody answered), `terminate` (ended otherwise).",

@@ -55,6 +55,10 @@ What a webhook can ask for, when it is sent, and what stands in its ` + "`data`"
   stands beside it: ` + "`remoteJidAlt`, `participantAlt`, `authorLid`, `lid`" + `.
 - Events of one chat arrive in order; those of no chat are in order among themselves ([deliveries.md](deliveries.md)).
 - Nothing is sent of groups with the setting ` + "`groupsIgnore`" + `, nor of the status broadcast without ` + "`readStatus`" + `.
+- An event is stored before WhatsApp is told that its cause was received, so a crash loses none, with these exceptions, whose
+  cause is confirmed first: names of people (CONTACTS_UPSERT, CONTACTS_UPDATE and CHATS_UPSERT that a message brings), what the
+  phone synchronizes (CHATS_UPDATE, CHATS_DELETE, CONTACTS_UPSERT from the address book, labels, stars, deletions for oneself),
+  MESSAGES_UNDECRYPTABLE, and PRESENCE_UPDATE, which WhatsApp never repeats. A crash in that moment loses them.
 
 | event | wire name | path of a webhook by events | |
 | --- | --- | --- | --- |
