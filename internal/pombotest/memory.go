@@ -9,11 +9,10 @@ import (
 const memory = "/dev/shm"
 
 // MemoryDir returns a folder that goes with the test, in memory if the system has
-// a place for that: most tests are not about the disk, and pairing alone waits
-// for it 800 times.
+// a place for that: most tests are not about the disk.
 func MemoryDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(memory, "pombo-test-")
+	dir, err := os.MkdirTemp(memory, "pombo-test-") //nolint:usetesting // that would be on the disk
 	if err != nil {
 		return t.TempDir()
 	}

@@ -40,7 +40,14 @@ func (g *guard) DeleteSession(ctx context.Context, address string) error {
 }
 
 func (g *guard) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
-	return get(g, ctx, "GetOrGenPreKeys", func(ctx context.Context) ([]*keys.PreKey, error) { return g.in.GetOrGenPreKeys(ctx, count) })
+	// At pairing these are 812 keys, each in a commit of its own; one wait for all.
+	return get(g, ctx, "GetOrGenPreKeys", func(ctx context.Context) ([]*keys.PreKey, error) {
+		made, err := g.in.GetOrGenPreKeys(g.l.s.n.o.Unsynced(ctx), count)
+		if err == nil {
+			err = g.l.s.n.o.Sync(ctx)
+		}
+		return made, err
+	})
 }
 
 func (g *guard) GenOnePreKey(ctx context.Context) (*keys.PreKey, error) {
