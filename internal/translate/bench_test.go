@@ -37,7 +37,7 @@ func TestAllocationsOfText(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if got > 25 {
+	if got > 30 { // 22, and a few more with the race detector
 		t.Errorf("%v allocations for a text", got)
 	}
 }
