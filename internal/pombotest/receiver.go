@@ -140,9 +140,11 @@ func (r *Receiver) Wait(t testing.TB, event string, match func(Post) bool) Post 
 }
 
 // Until waits until done accepts what was received. The test fails, naming
-// what, after a minute without any new request.
+// what, after a minute without any new request, or four in all: requests that are
+// refused come again for ever.
 func (r *Receiver) Until(t testing.TB, what string, done func([]Post) bool) {
 	t.Helper()
+	end := time.Now().Add(4 * time.Minute)
 	for {
 		r.mu.Lock()
 		posts, changed := r.posts[:len(r.posts):len(r.posts)], r.changed
@@ -150,13 +152,13 @@ func (r *Receiver) Until(t testing.TB, what string, done func([]Post) bool) {
 		if done(posts) {
 			return
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), min(time.Minute, time.Until(end)))
 		select {
 		case <-changed:
 			cancel()
 		case <-ctx.Done():
 			cancel()
-			t.Fatalf("waited a minute in vain for %s; %d posts came: %s", what, len(posts), summary(posts))
+			t.Fatalf("waited in vain for %s; %d posts came: %s", what, len(posts), summary(posts))
 		}
 	}
 }
