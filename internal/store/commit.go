@@ -88,7 +88,7 @@ func (c *committer) run() {
 			c.process(b)
 			continue
 		}
-		if c.doubt && wait == 0 {
+		if (c.doubt || c.pause > 0) && wait == 0 {
 			wait = max(c.pause, firstPause)
 		}
 		if c.s.queue.drained() {
@@ -109,11 +109,33 @@ func (c *committer) run() {
 		select {
 		case <-c.s.queue.wake:
 		case <-timer.C:
-			if c.doubt {
+			switch {
+			case c.doubt:
 				c.resolve()
+			case c.pause > 0 && !c.apart:
+				c.probe()
 			}
 		}
 	}
+}
+
+// probe writes something of no account, to learn whether the database can be
+// written again: nobody else may want to for long, and Ping would say no all the
+// while.
+func (c *committer) probe() {
+	c.process(batch{requests: []*request{{op: probeOp{}, done: make(chan error, 1)}}})
+}
+
+type probeOp struct{}
+
+func (probeOp) name() string { return "probe" }
+
+func (probeOp) weight() (events, bytes int) { return 0, 0 }
+
+func (probeOp) apply(ctx context.Context, t *txn) error {
+	_, err := t.exec(ctx, `INSERT INTO pombo_meta (key, value) VALUES ('probe', $1)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, t.now.UTC().Format(time.RFC3339))
+	return err
 }
 
 func (c *committer) closing() bool {
