@@ -32,9 +32,9 @@ func random(t *testing.T) *rand.Rand {
 // is new, and so may be what it loses.
 var unreached = []string{
 	"DeleteAllIdentities", "DeleteAllSessions", "DeleteAppStateMutationMACs", "DeleteAppStateVersion", "DeleteIdentity",
-	"DeleteSession", "GenOnePreKey", "GetAllContacts", "GetAppStateMutationMAC", "GetAppStateSyncKey",
+	"DeleteSession", "GenOnePreKey", "GetAllContacts", "GetAppStateMutationMAC", "GetAppStateSyncKey", "GetAppStateVersion",
 	"GetChatSettings", "GetContact", "GetLatestAppStateSyncKeyID", "GetMessageSecret", "GetPNForLID", "GetSenderKey",
-	"PutAllContactNames", "PutAppStateMutationMACs", "PutAppStateVersion", "PutArchived",
+	"PutAllContactNames", "PutAppStateMutationMACs", "PutAppStateSyncKey", "PutAppStateVersion", "PutArchived",
 	"PutBusinessName", "PutContactName", "PutManyRedactedPhones", "PutMessageSecrets", "PutMutedUntil", "PutPinned",
 	"PutPrivacyTokens", "PutSenderKey",
 }

@@ -35,6 +35,9 @@ func (s *Server) sendPeer(t *batch, d *device, body *waE2E.Message) (string, err
 // welcome gives a companion, when it is ready for the first time, what phones give to new ones: the keys of the app
 // state at once, and then, if the phone has any, its last messages.
 func (s *Server) welcome(t *batch, d *device) {
+	if s.options.Quiet {
+		return
+	}
 	if d.synced == 0 {
 		a := s.syncOf(t, d.user)
 		d.synced = syncedKeys

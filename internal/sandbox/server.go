@@ -30,6 +30,9 @@ type Options struct {
 	// oldest go first. 0: 4 GiB.
 	MediaLimit int64
 
+	// Quiet phones do not give a new companion the keys of the settings, nor history, by themselves.
+	Quiet bool
+
 	// RootKeySeed fixes the root key: servers with the same seed have the same root. whatsmeow keeps the root in a
 	// package variable (whatsmeow.WACertPubKey), so a process that talks to several servers needs one for all.
 	// nil: the key kept in DataDir or, without one, a random key.

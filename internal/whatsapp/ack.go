@@ -46,6 +46,7 @@ func (l *line) handle(evt any) (committed bool) {
 	if err := l.readableForRetry(evt); err != nil {
 		return false
 	}
+	l.s.outgoing.settle(l.ctx, evt)
 	if err := l.commit(evt, made); err != nil {
 		l.end(err)
 		return false

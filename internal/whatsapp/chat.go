@@ -108,7 +108,7 @@ func (s *Session) EditText(ctx context.Context, e pombo.Edit) (pombo.Sent, error
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	return l.tellSent(ctx)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: edit, Time: at, Device: l.own}))
+	return l.tellSent(ctx, id)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: edit, Time: at, Device: l.own}))
 }
 
 // isIn tells whether a message was sent to a chat.
@@ -167,5 +167,5 @@ func (s *Session) DeleteMessage(ctx context.Context, key pombo.MessageKey) (pomb
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	return l.tellSent(ctx)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: revoke, Time: at, Device: l.own}))
+	return l.tellSent(ctx, id)(l.scope.SentOrder(translate.Outgoing{ID: id, Chat: to, Message: revoke, Time: at, Device: l.own}))
 }

@@ -36,8 +36,10 @@ type gate struct {
 
 	mu   sync.Mutex
 	shut bool
-	conn io.ReadWriteCloser
-	once sync.Once
+	// broken says that the socket has ended by itself.
+	broken bool
+	conn   io.ReadWriteCloser
+	once   sync.Once
 }
 
 func newGate() *gate {
@@ -98,14 +100,29 @@ type gateConn struct {
 	io.ReadWriteCloser
 }
 
+// Write pretends to write when nothing can be written any more. The reader alone
+// tells whatsmeow that its socket has ended: after a failed write, later senders
+// would not get here, and whatsmeow looks at its socket in them without a lock
+// while the reader throws it away. Whoever waits for an answer hears of the end.
 func (c gateConn) Write(p []byte) (int, error) {
 	c.gate.mu.Lock()
-	shut := c.gate.shut
+	silent := c.gate.shut || c.gate.broken
 	c.gate.mu.Unlock()
-	if shut {
-		return 0, errShut
+	if silent {
+		return len(p), nil
 	}
-	return c.ReadWriteCloser.Write(p)
+	if _, err := c.ReadWriteCloser.Write(p); err != nil {
+		c.gate.breakOff()
+		_ = c.ReadWriteCloser.Close() // so that the reader ends
+	}
+	return len(p), nil
+}
+
+// breakOff makes writes silent: the socket has ended.
+func (g *gate) breakOff() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.broken = true
 }
 
 func (c gateConn) Read(p []byte) (int, error) {
@@ -118,7 +135,9 @@ func (c gateConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.ReadWriteCloser.Read(p)
 	if err != nil {
+		c.gate.breakOff()
 		c.gate.finish()
+		c.gate.breakOff() // every write so far comes before what the reader does now
 	}
 	return n, err
 }

@@ -29,7 +29,7 @@ import (
 var rootSeed = []byte("whatsapp tests")
 
 func TestMain(m *testing.M) {
-	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
+	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed, Quiet: true})
 	if err != nil {
 		panic(err)
 	}
@@ -63,7 +63,7 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*world)) *world {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
+	box, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed, Quiet: true})
 	if err != nil {
 		t.Fatal(err)
 	}

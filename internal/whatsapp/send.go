@@ -77,12 +77,13 @@ func (l *line) send(ctx context.Context, to types.JID, m *waE2E.Message) (pombo.
 	if err != nil {
 		return pombo.Sent{}, err
 	}
-	return l.tellSent(ctx)(l.scope.Sent(translate.Outgoing{ID: id, Chat: to, Message: m, Time: at, Device: l.own}))
+	return l.tellSent(ctx, id)(l.scope.Sent(translate.Outgoing{ID: id, Chat: to, Message: m, Time: at, Device: l.own}))
 }
 
-// tellSent returns a function that appends the event of what was sent.
-func (l *line) tellSent(ctx context.Context) func(pombo.Event, pombo.Sent, error) (pombo.Sent, error) {
+// tellSent returns a function that appends the event of what put has sent.
+func (l *line) tellSent(ctx context.Context, id string) func(pombo.Event, pombo.Sent, error) (pombo.Sent, error) {
 	return func(event pombo.Event, sent pombo.Sent, err error) (pombo.Sent, error) {
+		defer l.s.outgoing.end(id)
 		if err != nil {
 			return pombo.Sent{}, err
 		}
@@ -94,7 +95,8 @@ func (l *line) tellSent(ctx context.Context) func(pombo.Event, pombo.Sent, error
 
 // put hands a message to WhatsApp. It is kept before it goes out, so that a
 // recipient who cannot read it gets it again also after a crash; if WhatsApp does
-// not take it, what was kept is of no harm. at is WhatsApp's time.
+// not take it, what was kept is of no harm. at is WhatsApp's time. Without an error
+// tellSent must follow: what phones say of the message waits for it.
 func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id string, at time.Time, err error) {
 	id = newMessageID()
 	body, err := proto.Marshal(m)
@@ -106,8 +108,10 @@ func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id stri
 	if err != nil {
 		return "", at, unavailable("The message was not sent", err)
 	}
+	l.s.outgoing.begin(id)
 	resp, err := l.handOver(ctx, to, id, m)
 	if err != nil {
+		l.s.outgoing.end(id)
 		return "", at, sendError(err)
 	}
 	return id, resp.Timestamp, nil

@@ -23,6 +23,7 @@ type Session struct {
 	log      *slog.Logger
 	settings atomic.Pointer[pombo.Settings]
 	lookups  *lookups
+	outgoing outgoing
 	calls    calls // that were rejected
 
 	control sync.Mutex // held by Connect, Logout and Close while they start or stop the run

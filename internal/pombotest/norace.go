@@ -1,0 +1,5 @@
+//go:build !race
+
+package pombotest
+
+const raceDetector = false
