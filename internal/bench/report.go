@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // report gathers the figures.
@@ -27,9 +28,9 @@ type goal struct {
 func (g goal) String() string {
 	switch {
 	case g.least > 0:
-		return "≥ " + number(g.least)
+		return "≥ " + strconv.FormatFloat(g.least, 'f', -1, 64)
 	case g.most > 0:
-		return "≤ " + number(g.most)
+		return "≤ " + strconv.FormatFloat(g.most, 'f', -1, 64)
 	}
 	return ""
 }

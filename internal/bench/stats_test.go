@@ -62,7 +62,7 @@ func TestReport(t *testing.T) {
 | figure | unit | median [min–max] | runs | goal | |
 |---|---|---:|---:|---:|---|
 | rate | messages/s | 550 [400–600] | 3 | ≥ 500 | met |
-| latency | ms | 6.50 | 1 | ≤ 5.00 | missed |
+| latency | ms | 6.50 | 1 | ≤ 5 | missed |
 | plain | MB | 42.0 | 1 |  |  |
 `
 	if b.String() != want {
