@@ -63,7 +63,8 @@ type Ledger struct {
 	told   map[string]bool              // webhook-ids that were taken
 	next   map[string]int               // by chat: the number that is due
 	ids    map[string]bool              // messages of contacts
-	sent   map[string]bool              // messages of the instance
+	sent   map[string]int               // messages of the instance, and at which post they were told
+	acks   map[string]int               // the same of the first word of a phone about them
 	raw    int                          // messages that came without translation
 	faults []string
 }
@@ -73,7 +74,7 @@ func NewLedger(tr *Traffic, r *Receiver) *Ledger {
 	return &Ledger{
 		traffic: tr, receiver: r,
 		bodies: map[string][sha256.Size]byte{}, told: map[string]bool{}, next: map[string]int{},
-		ids: map[string]bool{}, sent: map[string]bool{},
+		ids: map[string]bool{}, sent: map[string]int{}, acks: map[string]int{},
 	}
 }
 
@@ -101,6 +102,7 @@ func (l *Ledger) Check(t testing.TB) {
 	t.Helper()
 	l.Await(t)
 	l.CheckConfirmed(t)
+	l.checkAcks()
 	l.mu.Lock()
 	for i, f := range l.faults {
 		if i == 10 {
@@ -156,11 +158,24 @@ func (l *Ledger) complete() bool {
 		return false
 	}
 	for _, a := range l.traffic.answers {
-		if !l.sent[a.id] {
+		if l.sent[a.id] == 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// checkAcks notes what was told of a message before the message itself.
+func (l *Ledger) checkAcks() {
+	l.traffic.mu.Lock()
+	defer l.traffic.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.traffic.answers {
+		if ack := l.acks[a.id]; ack > 0 && ack < l.sent[a.id] {
+			l.fault("a receipt for the message %s came before it was told that it is sent", a.id)
+		}
+	}
 }
 
 func (l *Ledger) missing() string {
@@ -181,7 +196,7 @@ func (l *Ledger) missing() string {
 		}
 	}
 	for _, a := range l.traffic.answers {
-		if !l.sent[a.id] {
+		if l.sent[a.id] == 0 {
 			fmt.Fprintf(&b, "; SEND_MESSAGE of %s", a.id)
 		}
 	}
@@ -211,10 +226,14 @@ func (l *Ledger) look(posts []Post) {
 			l.upsert(p)
 		case "send.message":
 			id := p.Message().Key.ID
-			if l.sent[id] {
+			if l.sent[id] > 0 {
 				l.fault("the sent message %s came under two webhook-ids", id)
 			}
-			l.sent[id] = true
+			l.sent[id] = l.read + 1
+		case "messages.update":
+			if id := p.Message().KeyID; l.acks[id] == 0 {
+				l.acks[id] = l.read + 1
+			}
 		}
 	}
 }
