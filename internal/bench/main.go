@@ -122,7 +122,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	for _, part := range s.parts {
-		if err := b.run(ctx, part); err != nil {
+		err := b.run(ctx, part)
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // which signal it was
+		}
+		if err != nil {
 			return fmt.Errorf("measuring %s: %w", part, err)
 		}
 	}
