@@ -100,15 +100,18 @@ type gateConn struct {
 	io.ReadWriteCloser
 }
 
-// Write pretends to write when nothing can be written any more. The reader alone
+// Write pretends to write when the other side has ended the socket. The reader alone
 // tells whatsmeow that its socket has ended: after a failed write, later senders
 // would not get here, and whatsmeow looks at its socket in them without a lock
 // while the reader throws it away. Whoever waits for an answer hears of the end.
 func (c gateConn) Write(p []byte) (int, error) {
 	c.gate.mu.Lock()
-	silent := c.gate.shut || c.gate.broken
+	shut, broken := c.gate.shut, c.gate.broken
 	c.gate.mu.Unlock()
-	if silent {
+	switch {
+	case shut:
+		return 0, errShut
+	case broken:
 		return len(p), nil
 	}
 	if _, err := c.ReadWriteCloser.Write(p); err != nil {
