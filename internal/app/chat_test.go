@@ -45,19 +45,24 @@ func TestSendPresence(t *testing.T) {
 	if status, body := gateway.Do("POST", "/chat/sendPresence/types", object{"number": contact, "options": object{"presence": "recording", "delay": 1}}); status != 201 || len(body) != 0 {
 		t.Errorf("%d %s", status, body)
 	}
-	shown, err := network.Presences(t.Context(), phone)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var states []string
-	for _, p := range shown {
-		if strings.HasPrefix(p.To, contact) {
-			states = append(states, p.State)
+	// The answer says that the state was sent, not that the phone has it already.
+	pombotest.Eventually(t, 20*time.Second, "the contact to be shown what was sent", func() bool {
+		shown, err := network.Presences(t.Context(), phone)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := strings.Join(states, " "); got != "composing paused recording paused" {
-		t.Errorf("the contact was shown: %s", got)
-	}
+		var states []string
+		for _, p := range shown {
+			if strings.HasPrefix(p.To, contact) {
+				states = append(states, p.State)
+			}
+		}
+		got := strings.Join(states, " ")
+		if !strings.HasPrefix("composing paused recording paused", got) {
+			t.Fatalf("the contact was shown: %s", got)
+		}
+		return len(states) == 4
+	})
 	if message := gateway.Refused("POST", "/chat/sendPresence/types", object{"number": "5511900000123", "presence": "paused"}, 400); !strings.Contains(message, `"exists":false`) {
 		t.Errorf("a number that is not there: %s", message)
 	}

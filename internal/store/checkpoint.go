@@ -14,10 +14,15 @@ import (
 const (
 	// walInterval is the time between two looks at the write-ahead log.
 	walInterval = time.Second
-	// walLimit is the size in bytes from which the log is emptied and cut. In
-	// between it is copied into the database as it grows, without making anyone
-	// wait, but a log that always has a writer never begins anew by itself.
-	walLimit = 64 << 20
+	// walLimit is the length in bytes from which the log is begun anew. In between
+	// it is copied into the database as it grows, without making anyone wait, but a
+	// log that always has a writer never begins anew by itself. On a full disk the
+	// database needs room to take the log in, so the limit is also about what must
+	// become free before a gateway whose disk was full can go on.
+	walLimit = 16 << 20
+	// walFrame is the length in bytes of a page of 4 KiB in the log, with its header
+	// (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
+	walFrame = 4096 + 24
 	// walPatience is how long, in milliseconds, the writing connection waits for
 	// readers when the log is cut; if one takes longer, the next look tries again.
 	walPatience = 50
@@ -67,18 +72,21 @@ func (c *checkpointer) run(ctx context.Context) {
 			continue // nothing was written
 		}
 		seen = info.ModTime()
-		if err := c.checkpoint(ctx, info.Size()); err != nil && ctx.Err() == nil {
+		if err := c.checkpoint(ctx, walLimit); err != nil && ctx.Err() == nil {
 			seen = time.Time{} // try again
 			c.log.Warn("the write-ahead log could not be copied into the database", "error", err)
 		}
 	}
 }
 
-// checkpoint copies what it can. If the log is large it is then cut, over the
-// writing connection: only there is no one who would have to wait by polling.
-// Little is left to copy by then.
-func (c *checkpointer) checkpoint(ctx context.Context, size int64) error {
-	if _, err := checkpointLog(ctx, c.db, "PASSIVE"); err != nil || size < walLimit {
+// checkpoint copies what it can. If the log is limit bytes long it is then begun
+// anew, over the writing connection: only there is no one who would have to wait
+// by polling.
+// Little is left to copy by then, and the next commit cuts the file to walLimit
+// (journal_size_limit).
+func (c *checkpointer) checkpoint(ctx context.Context, limit int64) error {
+	_, frames, err := checkpointLog(ctx, c.db, "PASSIVE")
+	if err != nil || frames*walFrame < limit {
 		return err
 	}
 	conn, err := c.writes.Conn(ctx)
@@ -91,20 +99,21 @@ func (c *checkpointer) checkpoint(ctx context.Context, size int64) error {
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", walPatience)); err != nil {
 		return err
 	}
-	busy, err := checkpointLog(ctx, conn, "TRUNCATE")
+	busy, _, err := checkpointLog(ctx, conn, "RESTART")
 	if busy {
-		c.log.Debug("a reader kept the write-ahead log from being cut", "bytes", size)
+		c.log.Debug("a reader kept the write-ahead log from beginning anew", "bytes", frames*walFrame)
 	}
 	return err
 }
 
-// checkpointLog runs a checkpoint; busy says that it could not be completed.
+// checkpointLog runs a checkpoint; busy says that it could not be completed, and
+// frames is the number of pages in the log.
 func checkpointLog(ctx context.Context, q interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, mode string) (busy bool, err error) {
-	var frames, copied int
+}, mode string) (busy bool, frames int64, err error) {
+	var copied int64
 	err = q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)
-	return busy, err
+	return busy, frames, err
 }
 
 func (c *checkpointer) close() error {

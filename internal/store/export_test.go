@@ -11,7 +11,6 @@ import (
 // What tests of this folder see beyond the package's surface.
 
 const (
-	WALLimit    = walLimit
 	SettleDelay = settleDelay
 	SentAge     = sentAge
 )
@@ -86,9 +85,9 @@ func (s *Store) CleanSent(ctx context.Context, now time.Time, perInstance int) e
 	return s.cleanSent(ctx, now, perInstance)
 }
 
-// Checkpoint runs the checkpointer's step for a log of the given size.
-func (s *Store) Checkpoint(ctx context.Context, size int64) error {
-	return s.backend.(*lite).wal.checkpoint(ctx, size)
+// Checkpoint runs the checkpointer's step with a limit for the log's length.
+func (s *Store) Checkpoint(ctx context.Context, limit int64) error {
+	return s.backend.(*lite).wal.checkpoint(ctx, limit)
 }
 
 // LoseWriter closes PostgreSQL's writing connection under the committer.

@@ -129,7 +129,7 @@ func TestCompiledStatements(t *testing.T) {
 		}
 	}
 	run(ctx, t, db, `INSERT INTO x VALUES ($1)`, -1)
-	if busy, err := checkpointLog(ctx, db, "TRUNCATE"); busy || err != nil {
+	if busy, _, err := checkpointLog(ctx, db, "TRUNCATE"); busy || err != nil {
 		t.Errorf("a statement holds the log: %v, %v", busy, err)
 	}
 }
