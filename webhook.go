@@ -13,6 +13,9 @@ const GlobalWebhookID = "global"
 type Webhook struct {
 	ID       string     // unique and stable over changes; GlobalWebhookID for the global one
 	Instance InstanceID // "" for the global one
+	// Position tells an instance's webhooks apart: 0 is that of POST /webhook/set,
+	// those that were added have 1 and up, in the order of adding.
+	Position int
 	URL      string
 	Enabled  bool
 	// Events lists what is sent. For a webhook that is enabled, empty means all.
@@ -21,9 +24,21 @@ type Webhook struct {
 	Base64   bool // media messages carry their file
 	// Headers are added to each request. "jwt_key" is special: it is the secret
 	// of a bearer token that is made for each attempt, and is not sent itself.
-	Headers   map[string]string
+	Headers map[string]string
+	// Filter is a CEL expression over the event; only events for which it is true
+	// are sent. "" lets all pass.
+	Filter string
+	// Secrets sign each request by the Standard Webhooks scheme, all that are
+	// valid at its time, the newest first. Empty: requests are not signed.
+	Secrets   []SigningSecret
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// SigningSecret is a key that requests are signed with. It never reaches a log.
+type SigningSecret struct {
+	Key   string    // "whsec_" and base64, of 24 to 64 bytes
+	Until time.Time // no longer valid from then on; zero: valid until it is replaced
 }
 
 // Wants tells whether an event of this name is sent to w.
