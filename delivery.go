@@ -1,6 +1,9 @@
 package pombo
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // DeliveryState says where a delivery stands. docs/deliveries.md has the state
 // machine; the store's schema has a CHECK that agrees.
@@ -68,4 +71,18 @@ type Attempt struct {
 	Reason      DeadReason
 	NextAttempt time.Time // only with Pending
 	Parked      bool
+}
+
+// EndpointTrouble tells whether an HTTP status speaks of the endpoint, and not of
+// the event that was posted: it is misconfigured (401, 403, 404, 407, 421), busy
+// (408, 409, 425, 429), gone (410) or broken (5xx), or no answer to a POST at all
+// (below 400), and may recover. So the event waits.
+func EndpointTrouble(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusProxyAuthRequired,
+		http.StatusRequestTimeout, http.StatusConflict, http.StatusGone, http.StatusMisdirectedRequest,
+		http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status < 400 || status >= 500
 }

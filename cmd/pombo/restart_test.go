@@ -80,6 +80,9 @@ func TestStopFinishesWork(t *testing.T) {
 	if status := <-stopped; status != 0 {
 		t.Errorf("it stopped with %d: %s", status, server.Log())
 	}
+	if !strings.Contains(server.Log(), "Pombo has stopped") {
+		t.Errorf("the log does not say that it has stopped: %s", server.Log())
+	}
 	if got := network.Inbox(contact); len(got) != 1 || got[0].ID != text {
 		t.Errorf("the contact has %+v, not %s", got, text)
 	}

@@ -254,7 +254,9 @@ func (a *App) Close(ctx context.Context) error {
 		}
 	}
 	if a.stop != nil {
+		a.log.Info("Pombo is stopping: what is in flight may finish")
 		a.stop()
+		defer a.log.Info("Pombo has stopped")
 	}
 	switch {
 	case a.server != nil:

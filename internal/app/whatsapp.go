@@ -33,8 +33,9 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
 	return whatsapp.New(whatsapp.Options{
 		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, Registry: registry{a},
-		Logger:    a.log.With("part", "whatsapp"),
-		Transport: a.network.transport, RootKey: a.network.rootKey,
+		Logger:     a.log.With("part", "whatsapp"),
+		LibraryLog: a.o.Config.Log.Library.Level(),
+		Transport:  a.network.transport, RootKey: a.network.rootKey,
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
 		Unsynced: store.Unsynced, Sync: a.store.Sync,

@@ -3,7 +3,10 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	"pombo"
 )
 
 // wellKnownKeys are the keys that stand in the Evolution API's source and in
@@ -44,8 +47,14 @@ func (c Config) retryWarning(given map[string]string) string {
 	if _, ok := given["WEBHOOK_RETRY_MAX_ATTEMPTS"]; ok {
 		parts = append(parts, "WEBHOOK_RETRY_MAX_ATTEMPTS has no effect")
 	}
-	if slices.ContainsFunc(c.Retry.NonRetryable, func(s int) bool { return slices.Contains(misconfigured, s) }) {
-		parts = append(parts, "401, 403 and 404 are tried again")
+	var again []string
+	for _, status := range c.Retry.NonRetryable {
+		if pombo.EndpointTrouble(status) {
+			again = append(again, strconv.Itoa(status))
+		}
+	}
+	if len(again) > 0 {
+		parts = append(parts, "after a status "+strings.Join(again, ", ")+" an event is tried again")
 	}
 	if len(parts) == 0 {
 		return ""

@@ -112,9 +112,10 @@ type Retry struct {
 	// come back together: 0.2 makes each up to 20 % shorter or longer.
 	JitterFactor float64 `env:"WEBHOOK_RETRY_JITTER_FACTOR" envDefault:"0.2" range:"0,1"`
 	// The HTTP statuses after which an event is given up at
-	// once ("rejected"). Unless WEBHOOK_RETRY_STRICT is true, 401, 403 and 404 are
-	// taken off the list: they tell of an endpoint that is misconfigured for
-	// now, such as an inactive n8n workflow, and its events wait.
+	// once ("rejected"). Unless WEBHOOK_RETRY_STRICT is true, those that tell of the
+	// endpoint and not of the event (below 400, 401, 403, 404, 407 to 410, 421, 425, 429,
+	// from 500) are taken off the list: the endpoint may only be misconfigured for now,
+	// as an inactive n8n workflow is, and its events wait.
 	NonRetryable StatusCodes `env:"WEBHOOK_RETRY_NON_RETRYABLE_STATUS_CODES" envDefault:"400,413,422" allowed:"HTTP statuses from 300 to 599, separated by commas"`
 	// After how many attempts a delivery is given up. It has an
 	// effect only if WEBHOOK_RETRY_STRICT is true; otherwise the horizon alone

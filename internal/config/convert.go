@@ -71,9 +71,6 @@ type RetryPolicy struct {
 	NonRetryable []int         // HTTP statuses, ascending
 }
 
-// misconfigured are the statuses of an endpoint that is not set up right now.
-var misconfigured = []int{401, 403, 404}
-
 // RetryPolicy returns the policy in force. What would cut the promise of
 // delivery short is taken out unless WEBHOOK_RETRY_STRICT is true.
 func (c Config) RetryPolicy() RetryPolicy {
@@ -90,7 +87,7 @@ func (c Config) RetryPolicy() RetryPolicy {
 	}
 	if !r.Strict {
 		p.MaxAttempts = 0
-		p.NonRetryable = slices.DeleteFunc(p.NonRetryable, func(s int) bool { return slices.Contains(misconfigured, s) })
+		p.NonRetryable = slices.DeleteFunc(p.NonRetryable, pombo.EndpointTrouble)
 	}
 	return p
 }

@@ -243,17 +243,17 @@ func TestGlobalWebhook(t *testing.T) {
 }
 
 func TestRetryKeepsThePromise(t *testing.T) {
-	copied := []string{"WEBHOOK_RETRY_MAX_ATTEMPTS=3", "WEBHOOK_RETRY_NON_RETRYABLE_STATUS_CODES=400,401,403,404,422"}
+	copied := []string{"WEBHOOK_RETRY_MAX_ATTEMPTS=3", "WEBHOOK_RETRY_NON_RETRYABLE_STATUS_CODES=400,401,403,404,422,500"}
 	c := load(t, copied...)
 	if p := c.RetryPolicy(); p.MaxAttempts != 0 || !reflect.DeepEqual(p.NonRetryable, []int{400, 422}) {
 		t.Errorf("RetryPolicy() = %+v", p)
 	}
-	want := "WEBHOOK_RETRY_MAX_ATTEMPTS has no effect and 401, 403 and 404 are tried again, so that no event is lost within 72 hours; WEBHOOK_RETRY_STRICT=true changes that"
+	want := "WEBHOOK_RETRY_MAX_ATTEMPTS has no effect and after a status 401, 403, 404, 500 an event is tried again, so that no event is lost within 72 hours; WEBHOOK_RETRY_STRICT=true changes that"
 	if ws := c.Warnings(); len(ws) != 1 || ws[0] != want {
 		t.Errorf("Warnings() = %q", ws)
 	}
 	c = load(t, append(copied, "WEBHOOK_RETRY_STRICT=true")...)
-	if p := c.RetryPolicy(); p.MaxAttempts != 3 || !reflect.DeepEqual(p.NonRetryable, []int{400, 401, 403, 404, 422}) {
+	if p := c.RetryPolicy(); p.MaxAttempts != 3 || !reflect.DeepEqual(p.NonRetryable, []int{400, 401, 403, 404, 422, 500}) {
 		t.Errorf("strict RetryPolicy() = %+v", p)
 	}
 	if ws := c.Warnings(); len(ws) != 0 {

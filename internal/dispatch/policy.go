@@ -126,19 +126,7 @@ func (p Policy) delay(n int) time.Duration {
 // refuses tells whether status means that the event itself was refused, so that
 // sending it again is useless.
 func (p Policy) refuses(status int) bool {
-	return slices.Contains(p.NonRetryable, status) && (p.Strict || !endpointTrouble(status))
-}
-
-// endpointTrouble tells whether status speaks of the endpoint, and not of the
-// event: it is misconfigured, moved, overloaded or broken, and may recover.
-func endpointTrouble(status int) bool {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusProxyAuthRequired,
-		http.StatusRequestTimeout, http.StatusConflict, http.StatusGone, http.StatusMisdirectedRequest,
-		http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	}
-	return status < 400 || status >= 500
+	return slices.Contains(p.NonRetryable, status) && (p.Strict || !pombo.EndpointTrouble(status))
 }
 
 // outcome is what an attempt does to its delivery.

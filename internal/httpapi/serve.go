@@ -83,6 +83,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil && errors.Is(err, context.Canceled):
 		// The client is gone; the status is for the log of requests.
 		status = http.StatusServiceUnavailable
+	case status == http.StatusServiceUnavailable:
+		s.log.Warn("a request was refused for now", "method", r.Method, "path", r.URL.EscapedPath(), "err", err)
 	case status >= 500:
 		s.log.Error("a request failed", "method", r.Method, "path", r.URL.EscapedPath(), "err", err)
 	}

@@ -73,7 +73,7 @@ func (s *Session) newLine(d *store.Device) *line {
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
 	}
 
-	c := whatsmeow.NewClient(d, newWALogger(s.log))
+	c := whatsmeow.NewClient(d, newWALogger(s.log, s.n.o.LibraryLog))
 	c.SynchronousAck = true
 	c.EnableDecryptedEventBuffer = true
 	c.ManualHistorySyncDownload = true

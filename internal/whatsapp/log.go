@@ -16,10 +16,11 @@ const maxLogLine = 500
 // "Send") are left out altogether: they hold keys, codes for pairing and what
 // people write.
 type waLogger struct {
-	log *slog.Logger
+	log   *slog.Logger
+	least slog.Level // of the library's own levels
 }
 
-func newWALogger(log *slog.Logger) waLog.Logger { return waLogger{log} }
+func newWALogger(log *slog.Logger, least slog.Level) waLog.Logger { return waLogger{log, least} }
 
 func (l waLogger) Errorf(msg string, args ...any) { l.write(slog.LevelError, msg, args) }
 func (l waLogger) Warnf(msg string, args ...any)  { l.write(slog.LevelWarn, msg, args) }
@@ -30,13 +31,16 @@ func (l waLogger) Sub(module string) waLog.Logger {
 	if module == "Recv" || module == "Send" {
 		return waLog.Noop
 	}
-	return waLogger{l.log.With("module", module)}
+	return waLogger{l.log.With("module", module), l.least}
 }
 
 // write lowers each level by one step: what is an error to the library (a
 // message that cannot be decrypted, a lost connection) is daily life here, and
 // what matters is logged by the session itself.
 func (l waLogger) write(level slog.Level, msg string, args []any) {
+	if level < l.least {
+		return
+	}
 	level -= slog.LevelInfo - slog.LevelDebug
 	if !l.log.Enabled(context.Background(), level) {
 		return

@@ -119,13 +119,15 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// Stanzas are never logged, long lines are cut, and lines below the least level left out.
 func TestLogHidesStanzas(t *testing.T) {
 	var out bytes.Buffer
-	log := newWALogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug - 8})))
+	log := newWALogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug - 8})), slog.LevelWarn)
+	log.Infof("a line below the least level")
 	log.Sub("Recv").Debugf("%s", "<message secret/>")
 	log.Sub("Send").Debugf("%s", "<message secret/>")
 	log.Warnf("Node handling took long for %s", strings.Repeat("x", 2000))
-	if strings.Contains(out.String(), "secret") || out.Len() > 1000 || !strings.Contains(out.String(), "Node handling") {
+	if strings.Contains(out.String(), "secret") || strings.Contains(out.String(), "below") || out.Len() > 1000 || !strings.Contains(out.String(), "Node handling") {
 		t.Errorf("got %s", out.String())
 	}
 }

@@ -42,6 +42,9 @@ type Options struct {
 	Sent     SentStore
 	Registry Registry
 	Logger   *slog.Logger // nil: nothing is logged
+	// LibraryLog is the least of whatsmeow's own levels that is logged; each is
+	// logged one step lower than the library has it.
+	LibraryLog slog.Level
 
 	// Transport carries every request; nil is the way to the real WhatsApp. With a
 	// Transport nothing is looked up on the internet.
