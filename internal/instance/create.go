@@ -3,6 +3,8 @@ package instance
 import (
 	"context"
 	"crypto/subtle"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,17 +57,21 @@ func (m *Manager) Create(ctx context.Context, n pombo.NewInstance) (pombo.Instan
 func (m *Manager) reserve(n pombo.NewInstance) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.byName[n.Name] != nil || m.reserved[n.Name] {
+	if _, taken := m.reserved[n.Name]; taken || m.byName[n.Name] != nil {
 		return pombo.Errorf(pombo.Forbidden, "This name %q is already in use.", n.Name)
 	}
 	if n.Token != "" {
+		taken := slices.Collect(maps.Values(m.reserved))
 		for _, e := range m.byName {
-			if subtle.ConstantTimeCompare([]byte(e.instance().Token), []byte(n.Token)) == 1 {
+			taken = append(taken, e.instance().Token)
+		}
+		for _, token := range taken {
+			if subtle.ConstantTimeCompare([]byte(token), []byte(n.Token)) == 1 {
 				return pombo.Errorf(pombo.Invalid, "Token already exists: give each instance a token of its own")
 			}
 		}
 	}
-	m.reserved[n.Name] = true
+	m.reserved[n.Name] = n.Token
 	return nil
 }
 

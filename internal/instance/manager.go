@@ -25,8 +25,9 @@ type Manager struct {
 	mu     sync.RWMutex
 	byName map[string]*entry
 	byID   map[pombo.InstanceID]*entry
-	// reserved holds the names of instances that are being created.
-	reserved map[string]bool
+	// reserved holds the names of instances that are being created, and the tokens
+	// they were given; "" for those that get one.
+	reserved map[string]string
 }
 
 // entry is one instance. Its locks, always taken in this order: op makes the
@@ -66,7 +67,7 @@ func New(o Options) *Manager {
 		o: o, log: o.Logger,
 		byName:   map[string]*entry{},
 		byID:     map[pombo.InstanceID]*entry{},
-		reserved: map[string]bool{},
+		reserved: map[string]string{},
 	}
 }
 

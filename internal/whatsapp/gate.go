@@ -32,18 +32,23 @@ type gate struct {
 	queued func() int // nodes that wait to be handled
 	full   func()     // called when there are too many
 	detach func()     // called before the reader is told that the socket has ended
-	ended  chan struct{}
+	// settled waits until the client has opened its socket, or failed to.
+	settled func()
+	ended   chan struct{}
 
 	mu   sync.Mutex
 	shut bool
 	// broken says that the socket has ended by itself.
 	broken bool
-	conn   io.ReadWriteCloser
-	once   sync.Once
+	// answered says that the other side has sent something, and unanswered that the
+	// socket ended before that.
+	answered, unanswered bool
+	conn                 io.ReadWriteCloser
+	once                 sync.Once
 }
 
 func newGate() *gate {
-	return &gate{queued: func() int { return 0 }, full: func() {}, detach: func() {}, ended: make(chan struct{})}
+	return &gate{queued: func() int { return 0 }, full: func() {}, detach: func() {}, settled: func() {}, ended: make(chan struct{})}
 }
 
 // client returns an HTTP client whose WebSocket goes through the gate.
@@ -109,10 +114,10 @@ func (c gateConn) Write(p []byte) (int, error) {
 	shut, broken := c.gate.shut, c.gate.broken
 	c.gate.mu.Unlock()
 	switch {
+	case broken, shut && !c.gate.heard():
+		return len(p), nil
 	case shut:
 		return 0, errShut
-	case broken:
-		return len(p), nil
 	}
 	if _, err := c.ReadWriteCloser.Write(p); err != nil {
 		c.gate.breakOff()
@@ -137,12 +142,69 @@ func (c gateConn) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := c.ReadWriteCloser.Read(p)
+	switch {
+	case n > 0:
+		c.gate.hear()
+	case err != nil && c.gate.giveUpOn(len(p)):
+		return copy(p, noAnswer), nil
+	}
 	if err != nil {
 		c.gate.breakOff()
+		c.gate.settled()
 		c.gate.finish()
 		c.gate.breakOff() // every write so far comes before what the reader does now
 	}
 	return n, err
+}
+
+// noAnswer is a WebSocket message with an empty frame of WhatsApp's (RFC 6455,
+// section 5.2; whatsmeow socket/framesocket.go).
+//
+// whatsmeow waits 20 s for the first answer of a handshake, with a lock held that
+// disconnecting needs, and does not notice that its socket has ended. So it gets an
+// answer: this one, with which the handshake fails at once.
+const noAnswer = "\x82\x03\x00\x00\x00"
+
+// heard tells whether the other side has sent anything.
+func (g *gate) heard() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.answered
+}
+
+func (g *gate) hear() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answered = true
+}
+
+// giveUpOn is called when the socket has ended. It is true once, if nothing was heard
+// on it, and room bytes are enough for noAnswer.
+func (g *gate) giveUpOn(room int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.answered || g.unanswered || room < len(noAnswer) {
+		return false
+	}
+	g.unanswered, g.broken = true, true
+	return true
+}
+
+// silent tells whether the socket ended before the other side had sent anything.
+func (g *gate) silent() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unanswered
+}
+
+// Close is called when a handshake has failed, and by a reader that leaves. After
+// noAnswer there may be no further Read that could tell of the end.
+func (c gateConn) Close() error {
+	err := c.ReadWriteCloser.Close()
+	if c.gate.silent() {
+		c.gate.finish()
+	}
+	return err
 }
 
 // How long the last nodes before the end of a socket may take to be picked up.

@@ -44,6 +44,8 @@ type line struct {
 	cancel  context.CancelFunc
 	signals chan any      // what the run must hear of, in order
 	over    chan struct{} // closed by end
+	// settled is closed when the client has opened its socket, or failed to.
+	settled chan struct{}
 	turn    turn
 	chores  chores
 
@@ -63,7 +65,7 @@ type line struct {
 func (s *Session) newLine(d *store.Device) *line {
 	l := &line{
 		s: s, log: s.log, gate: newGate(), rt: s.n.transport,
-		signals: make(chan any, 64), over: make(chan struct{}),
+		signals: make(chan any, 64), over: make(chan struct{}), settled: make(chan struct{}),
 		trouble: trouble{patience: s.n.timing.patience},
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background()) // ended by detach alone
@@ -92,10 +94,12 @@ func (s *Session) newLine(d *store.Device) *line {
 	l.gate.queued = queueOf(c)
 	l.gate.full = func() { l.end(errQueueFull) }
 	l.gate.detach = l.detach
+	l.gate.settled = l.awaitSocket
 	return l
 }
 
 var (
+	errNoAnswer  = errors.New("the connection ended before WhatsApp answered")
 	errQueueFull = errors.New("more stanzas wait than whatsmeow keeps in order")
 	errClosed    = errors.New("closed")
 )
@@ -125,16 +129,31 @@ func (l *line) connect() error {
 	result := make(chan error, 1)
 	go func() {
 		defer l.leave()
-		result <- l.client.ConnectContext(l.ctx)
+		err := l.client.ConnectContext(l.ctx)
+		close(l.settled)
+		result <- err
 	}()
 	select {
 	case err := <-result:
 		if cause := l.why(); cause != nil {
 			return cause
 		}
+		if err != nil && l.gate.silent() {
+			return errNoAnswer
+		}
 		return err
 	case <-l.over:
 		return l.why()
+	}
+}
+
+// awaitSocket is called by the reader of a socket that has ended. While whatsmeow
+// is at the end of a handshake, it sets up what its reader then uses, without a lock
+// between the two; it does not wait for the reader by then.
+func (l *line) awaitSocket() {
+	select {
+	case <-l.settled:
+	case <-time.After(detachLimit): // the first answer came in part
 	}
 }
 

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"pombo"
 	"pombo/internal/sandbox"
@@ -333,5 +337,60 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	if state, _, err := w.session.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) || state != pombo.StateConnecting {
 		t.Errorf("got %s, %v", state, err)
+	}
+}
+
+// A server that takes the connection and says nothing, as a proxy does whose
+// network is gone, does not hold up whoever closes the session; one that ends the
+// connection so is tried again at once, not after whatsmeow's 20 s.
+func TestCloseDuringHandshake(t *testing.T) {
+	taken, hangUp := make(chan struct{}, 100), make(chan struct{})
+	mute := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(rw, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			for err == nil {
+				_, _, err = c.Read(r.Context())
+			}
+		}()
+		taken <- struct{}{}
+		select {
+		case <-hangUp:
+		case <-left:
+		}
+		_ = c.CloseNow()
+		<-left
+	}))
+	defer mute.Close()
+	w := newWorld(t, func(w *world) { w.addr = mute.Listener.Addr().String() })
+	for _, mode := range []string{"closed here", "closed there", "closed here"} {
+		if err := w.session.Connect(w.ctx(), ""); err != nil {
+			t.Fatal(err)
+		}
+		<-taken
+		if mode == "closed there" {
+			for range 3 {
+				hangUp <- struct{}{}
+				within(t, 10*time.Second, "the next try", taken)
+			}
+		}
+		start := time.Now()
+		w.stop()
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s: closing took %s", mode, took)
+		}
+	}
+}
+
+func within(t *testing.T, limit time.Duration, what string, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		t.Fatalf("waited %s in vain for %s", limit, what)
 	}
 }
