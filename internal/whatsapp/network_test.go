@@ -180,6 +180,10 @@ func TestGate(t *testing.T) {
 	if _, err := conn.Write([]byte("before")); err != nil {
 		t.Fatal(err)
 	}
+	p.in <- []byte("x")
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	detached := false
 	g.detach = func() { detached = true }
 	if !g.close() {
@@ -198,6 +202,24 @@ func TestGate(t *testing.T) {
 	if newGate().close() {
 		t.Error("a gate without a socket said that there is a reader")
 	}
+}
+
+// Nothing leaves a gate that is shut before an answer came either, but the client,
+// which waits for the answer, is not told by an error: it gets an empty one.
+func TestGateWithoutAnswer(t *testing.T) {
+	g, p, conn := openGate(t)
+	g.close()
+	if n, err := conn.Write([]byte("hello")); n != 5 || err != nil || p.wrote.Len() != 0 {
+		t.Errorf("got %d, %v, and %q went out", n, err, p.wrote.String())
+	}
+	room := make([]byte, 4096)
+	if n, err := conn.Read(room); err != nil || string(room[:n]) != noAnswer {
+		t.Errorf("reading gave %q, %v", room[:n], err)
+	}
+	if _, err := conn.Read(room); err == nil {
+		t.Error("the end was not told")
+	}
+	<-g.ended
 }
 
 // A long queue slows reading down; one that is nearly full ends the line.

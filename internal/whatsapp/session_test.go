@@ -344,26 +344,17 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 // network is gone, does not hold up whoever closes the session; one that ends the
 // connection so is tried again at once, not after whatsmeow's 20 s.
 func TestCloseDuringHandshake(t *testing.T) {
-	taken, hangUp := make(chan struct{}, 100), make(chan struct{})
+	taken := make(chan func(), 100) // each ends its connection
 	mute := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(rw, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
 			return
 		}
-		left := make(chan struct{})
-		go func() {
-			defer close(left)
-			for err == nil {
-				_, _, err = c.Read(r.Context())
-			}
-		}()
-		taken <- struct{}{}
-		select {
-		case <-hangUp:
-		case <-left:
+		taken <- func() { _ = c.CloseNow() }
+		for err == nil {
+			_, _, err = c.Read(r.Context())
 		}
 		_ = c.CloseNow()
-		<-left
 	}))
 	defer mute.Close()
 	w := newWorld(t, func(w *world) { w.addr = mute.Listener.Addr().String() })
@@ -371,11 +362,15 @@ func TestCloseDuringHandshake(t *testing.T) {
 		if err := w.session.Connect(w.ctx(), ""); err != nil {
 			t.Fatal(err)
 		}
-		<-taken
+		hangUp := <-taken
 		if mode == "closed there" {
 			for range 3 {
-				hangUp <- struct{}{}
-				within(t, 10*time.Second, "the next try", taken)
+				hangUp()
+				select {
+				case hangUp = <-taken:
+				case <-time.After(10 * time.Second):
+					t.Fatal("waited in vain for the next try")
+				}
 			}
 		}
 		start := time.Now()
@@ -383,14 +378,5 @@ func TestCloseDuringHandshake(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("%s: closing took %s", mode, took)
 		}
-	}
-}
-
-func within(t *testing.T, limit time.Duration, what string, done <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(limit):
-		t.Fatalf("waited %s in vain for %s", limit, what)
 	}
 }
