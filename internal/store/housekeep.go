@@ -38,6 +38,9 @@ func (s *Store) keepHouse(ctx context.Context) {
 		if err := s.cleanSent(ctx, time.Now(), sentPerInstance); err != nil && ctx.Err() == nil {
 			s.log.Warn("old sent messages could not be removed", "error", err)
 		}
+		if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.log.Warn("parts of histories that were told could not be removed", "error", err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	// Fault is for tests: it is asked before each transaction, once for every
 	// kind of operation in it ("append", "settle", "put webhook", "create
 	// instance", "update instance", "delete instance", "put sent message",
+	// "put history", "tell history", "end history", "clear history",
 	// "housekeeping"), and with "read" before a read. An error stands for a
 	// database that fails. After a commit it is asked with "committed": an error
 	// there stands for an answer that was lost.
