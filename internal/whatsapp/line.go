@@ -49,6 +49,10 @@ type line struct {
 	turn    turn
 	chores  chores
 
+	// What is fetched beside.
+	settings  settings
+	histories histories
+
 	mu      sync.Mutex
 	cause   error // why it is over; nil while it is not
 	busy    int   // calls of handlers and stores under way
@@ -79,6 +83,7 @@ func (s *Session) newLine(d *store.Device) *line {
 	c.SynchronousAck = true
 	c.EnableDecryptedEventBuffer = true
 	c.ManualHistorySyncDownload = true
+	c.EmitAppStateEventsOnFullSync = true // what is told of it, translate says
 	c.EnableAutoReconnect = false
 	c.DisableLoginAutoReconnect = true
 	c.BackgroundEventCtx = l.ctx
