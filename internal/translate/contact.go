@@ -99,7 +99,7 @@ func (s Scope) addressBook(evt *events.Contact) []pombo.Event {
 		return nil
 	}
 	data := append([]byte{'['}, o...)
-	key := s.syncKey("contact", evt.Timestamp, evt.JID.String())
+	key := s.syncKey("contact", evt.Timestamp, evt.JID.String(), digest(evt.Action.GetFullName(), evt.Action.GetFirstName()))
 	return []pombo.Event{s.event(kind, key, lane, evt.Timestamp, append(data, '}', ']'))}
 }
 

@@ -58,7 +58,7 @@ func (s Scope) AddressBook(entries []*events.Contact) []pombo.Event {
 			data = append(data, ',')
 		}
 		data = append(append(data, o...), '}')
-		ids = append(ids, evt.JID.String(), strconv.FormatInt(evt.Timestamp.UnixMilli(), 10))
+		ids = append(ids, evt.JID.String(), strconv.FormatInt(evt.Timestamp.UnixMilli(), 10), evt.Action.GetFullName(), evt.Action.GetFirstName())
 	}
 	flush()
 	return out

@@ -1,10 +1,12 @@
 package whatsapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,48 +23,38 @@ import (
 // common (which chats are archived, the address book, labels). whatsmeow decrypts
 // it, but is not let to fetch it by itself: see errLater.
 //
-// All of it is asked for when a connection opens, since the news of a change is
-// confirmed before the change is fetched; then what WhatsApp says has changed.
+// All of it is asked for at once, so that what happened to a chat is told in
+// order, though it is spread over collections: when a connection opens, since the
+// news of a change is confirmed before the change is fetched, and whenever WhatsApp
+// says that something has changed.
 type settings struct {
 	mu      sync.Mutex
-	dirty   map[string]bool // names of collections
+	dirty   bool
 	working bool
-	wake    chan struct{} // capacity 1: something has become dirty
-	// anew holds the collections that did not fit together, and are fetched as a
-	// whole; once for each line.
+	news    chan struct{} // capacity 1: it has become dirty
+	// anew holds the collections that did not fit together and are fetched from the
+	// beginning; false: they were. That is done once for each line.
 	anew map[string]bool
 	// whole holds the collections that are fetched from the beginning, until their
 	// last page.
 	whole map[string]bool
 }
 
-// allSettings are the names of all collections.
-func allSettings() []string {
-	names := make([]string, len(appstate.AllPatchNames))
-	for i, n := range appstate.AllPatchNames {
-		names[i] = string(n)
-	}
-	return names
-}
-
-// syncState fetches what is new in collections of the app state, soon.
-func (l *line) syncState(names ...string) {
+// syncState fetches what is new in the app state, soon.
+func (l *line) syncState() {
 	if l.own.IsEmpty() {
 		return // not paired yet
 	}
 	s := &l.settings
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dirty == nil {
-		s.dirty, s.anew, s.whole = map[string]bool{}, map[string]bool{}, map[string]bool{}
-		s.wake = make(chan struct{}, 1)
+	if s.news == nil {
+		s.anew, s.whole, s.news = map[string]bool{}, map[string]bool{}, make(chan struct{}, 1)
 	}
-	for _, name := range names {
-		s.dirty[name] = true
-	}
+	s.dirty = true
 	if s.working {
 		select {
-		case s.wake <- struct{}{}:
+		case s.news <- struct{}{}:
 		default: // it is about to look
 		}
 		return
@@ -73,30 +65,16 @@ func (l *line) syncState(names ...string) {
 	}
 }
 
-// take returns what is dirty; with nothing, the work is over.
-func (s *settings) take(over bool) []string {
+// take tells whether there is something to do; if not, the work is over.
+func (s *settings) take(over bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if over || len(s.dirty) == 0 {
+	if over || !s.dirty {
 		s.working = false
-		return nil
+		return false
 	}
-	var names []string
-	for _, name := range allSettings() { // the names of people first
-		if s.dirty[name] {
-			names = append(names, name)
-		}
-	}
-	clear(s.dirty)
-	return names
-}
-
-func (s *settings) putBack(names []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, name := range names {
-		s.dirty[name] = true
-	}
+	s.dirty = false
+	return true
 }
 
 // syncStates works until nothing is dirty. What fails is tried again after a
@@ -104,23 +82,21 @@ func (s *settings) putBack(names []string) {
 func (l *line) syncStates() {
 	defer l.leave()
 	pause := l.s.n.timing.backoffMin
-	for {
-		names := l.settings.take(l.why() != nil)
-		if names == nil {
-			return
-		}
-		failed, err := l.syncOnce(names)
+	for l.settings.take(l.why() != nil) {
+		failed, err := l.syncOnce()
 		if len(failed) == 0 || l.why() != nil {
 			pause = l.s.n.timing.backoffMin
 			continue
 		}
 		l.log.Warn("fetching the settings that the phone shares failed, trying again", "collections", failed, "pause", pause, "err", err)
-		l.settings.putBack(failed)
 		select {
 		case <-time.After(pause):
-		case <-l.settings.wake:
+		case <-l.settings.news:
 		case <-l.over:
 		}
+		l.settings.mu.Lock()
+		l.settings.dirty = true
+		l.settings.mu.Unlock()
 		pause = min(2*pause, l.s.n.timing.backoffMax)
 	}
 }
@@ -128,8 +104,13 @@ func (l *line) syncStates() {
 // syncTimeout bounds one question to WhatsApp.
 const syncTimeout = time.Minute
 
-// syncOnce brings collections up to date, and returns those with which it failed.
-func (l *line) syncOnce(names []string) (failed []string, err error) {
+// syncOnce brings all collections up to date, and returns those with which it
+// failed.
+func (l *line) syncOnce() (failed []string, err error) {
+	var names []string
+	for _, name := range appstate.AllPatchNames {
+		names = append(names, string(name))
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			l.log.Error("reading the app state panicked", "panic", p, "stack", string(debug.Stack()))
@@ -149,8 +130,9 @@ func (l *line) syncOnce(names []string) (failed []string, err error) {
 			return append(failed, names...), askErr
 		}
 		names = nil
+		var good []*statePage
 		for _, p := range pages {
-			more, pageErr := l.readState(p)
+			pageErr := l.readState(p)
 			switch {
 			case errors.Is(pageErr, appstate.ErrKeyNotFound):
 				l.log.Info("the app state has a key that is not known: the phone is asked for it", "collection", p.name)
@@ -159,10 +141,15 @@ func (l *line) syncOnce(names []string) (failed []string, err error) {
 				names = append(names, p.name)
 			case pageErr != nil:
 				failed, err = append(failed, p.name), pageErr
-			case more:
-				names = append(names, p.name)
+			default:
+				good = append(good, p)
 			}
 		}
+		more, tellErr := l.tellState(good)
+		if tellErr != nil {
+			return append(failed, names...), tellErr
+		}
+		names = append(names, more...)
 	}
 	return failed, err
 }
@@ -184,18 +171,26 @@ func (l *line) mismatch(err error, name string) bool {
 
 // statePage is what WhatsApp answered about a collection.
 type statePage struct {
-	name  string
-	from  appstate.HashState
-	held  *heldState
-	whole bool // it is fetched from the beginning: see past in package translate
-	patch *waBinary.Node
+	name   string
+	from   appstate.HashState
+	held   *heldState
+	whole  bool // it is fetched from the beginning: see past in package translate
+	answer *waBinary.Node
+	more   bool
+	made   []change
+}
+
+// change is an event of the app state, and when it happened.
+type change struct {
+	evt any
+	at  int64 // ms
 }
 
 // askState asks for what is new in collections, in one question.
-func (l *line) askState(names []string) ([]statePage, error) {
+func (l *line) askState(names []string) ([]*statePage, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, syncTimeout)
 	defer cancel()
-	pages := make([]statePage, len(names))
+	pages := make([]*statePage, len(names))
 	wanted := make([]waBinary.Node, len(names))
 	for i, name := range names {
 		p, err := l.statePage(ctx, name)
@@ -217,9 +212,9 @@ func (l *line) askState(names []string) ([]statePage, error) {
 	}
 	sync := answer.GetChildByTag("sync")
 	for _, collection := range sync.GetChildrenByTag("collection") {
-		for i := range pages {
-			if collection.AttrGetter().String("name") == pages[i].name {
-				pages[i].patch = &collection
+		for _, p := range pages {
+			if collection.AttrGetter().String("name") == p.name {
+				p.answer = &collection
 			}
 		}
 	}
@@ -227,63 +222,88 @@ func (l *line) askState(names []string) ([]statePage, error) {
 }
 
 // statePage says what is known of a collection.
-func (l *line) statePage(ctx context.Context, name string) (statePage, error) {
-	l.settings.mu.Lock()
-	anew := l.settings.anew[name]
-	l.settings.mu.Unlock()
-	p := statePage{name: name, held: &heldState{full: anew, macs: map[string][]byte{}}}
+func (l *line) statePage(ctx context.Context, name string) (*statePage, error) {
+	s := &l.settings
+	s.mu.Lock()
+	anew := s.anew[name]
+	s.mu.Unlock()
+	p := &statePage{name: name, held: &heldState{full: anew, macs: map[string][]byte{}}}
 	version, hash, err := l.client.Store.AppState.GetAppStateVersion(context.WithValue(ctx, heldKey{}, p.held), name)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	p.from = appstate.HashState{Version: version, Hash: hash}
 	p.held.full = version == 0
-	l.settings.mu.Lock()
-	defer l.settings.mu.Unlock()
-	l.settings.whole[name] = l.settings.whole[name] || p.held.full
-	p.whole = l.settings.whole[name]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.whole[name] = s.whole[name] || p.held.full
+	p.whole = s.whole[name]
 	return p, nil
 }
 
-// readState tells what a page says, and only then keeps its version. more says
-// that there are more pages.
-func (l *line) readState(p statePage) (more bool, err error) {
-	if p.patch == nil {
-		return false, errors.New("WhatsApp left it out of its answer")
+// readState decrypts a page.
+func (l *line) readState(p *statePage) error {
+	if p.answer == nil {
+		return errors.New("WhatsApp left it out of its answer")
 	}
-	if p.patch.AttrGetter().OptionalString("type") == "error" {
-		refusal := p.patch.GetChildByTag("error")
-		return false, fmt.Errorf("WhatsApp refused it: %s", refusal.XMLString())
+	if p.answer.AttrGetter().OptionalString("type") == "error" {
+		refusal := p.answer.GetChildByTag("error")
+		return fmt.Errorf("WhatsApp refused it: %s", refusal.XMLString())
 	}
-	ctx := context.WithValue(l.s.n.o.Unsynced(l.ctx), heldKey{}, p.held)
+	ctx, cancel := context.WithTimeout(context.WithValue(l.s.n.o.Unsynced(l.ctx), heldKey{}, p.held), historyLimit)
+	defer cancel()
 	api := l.client.DangerousInternals() //nolint:staticcheck // there is no other way to it
-	list, err := appstate.ParsePatchList(ctx, p.patch, api.DownloadExternalAppStateBlob)
+	list, err := appstate.ParsePatchList(ctx, p.answer, api.DownloadExternalAppStateBlob)
 	if err != nil {
-		return false, fmt.Errorf("reading patches: %w", err)
+		return fmt.Errorf("reading patches: %w", err)
 	}
 	var evts []any
 	if _, err = api.ApplyAppStatePatches(ctx, appstate.WAPatchName(p.name), p.from, list, p.whole, &evts); err != nil {
-		return false, err
+		return err
 	}
-	if err = l.appendState(evts); err != nil {
-		return false, err
-	}
-	if p.held.set {
-		keeper, ok := l.client.Store.AppState.(*guard)
-		if !ok {
-			return false, errors.New("the device has no stores")
-		}
-		if err = keeper.keep(l.s.n.o.Unsynced(l.ctx), p.name, p.held); err != nil {
-			return false, err
-		}
-	}
-	l.settings.read(p.name, list.HasMorePatches)
+	p.more = list.HasMorePatches
+	var at int64
 	for _, evt := range evts {
-		if l.isSignal(evt) {
-			l.signal(evt)
+		if raw, ok := evt.(*events.AppState); ok { // it comes before its event
+			at = raw.GetTimestamp()
+			continue
+		}
+		p.made = append(p.made, change{evt, at})
+	}
+	return nil
+}
+
+// tellState tells what pages say, and only then keeps their versions. more names
+// the collections that have more pages.
+func (l *line) tellState(pages []*statePage) (more []string, err error) {
+	var all []change
+	for _, p := range pages {
+		all = append(all, p.made...)
+	}
+	slices.SortStableFunc(all, func(a, b change) int { return cmp.Compare(a.at, b.at) })
+	if err := l.appendState(all); err != nil {
+		return nil, err
+	}
+	for _, p := range pages {
+		if p.held.set {
+			keeper, ok := l.client.Store.AppState.(*guard)
+			if !ok {
+				return nil, errors.New("the device has no stores")
+			}
+			if err := keeper.keep(l.s.n.o.Unsynced(l.ctx), p.name, p.held); err != nil {
+				return nil, err
+			}
+		}
+		if l.settings.read(p.name, p.more); p.more {
+			more = append(more, p.name)
 		}
 	}
-	return list.HasMorePatches, nil
+	for _, c := range all {
+		if l.isSignal(c.evt) {
+			l.signal(c.evt)
+		}
+	}
+	return more, nil
 }
 
 // read notes that a page was kept.
@@ -291,7 +311,7 @@ func (s *settings) read(name string, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.anew[name] {
-		s.anew[name] = false // done, and not to be done again
+		s.anew[name] = false
 	}
 	if !more {
 		delete(s.whole, name)
@@ -301,15 +321,15 @@ func (s *settings) read(name string, more bool) {
 // One append takes at most so many events of the app state.
 const stateBatch = 200
 
-// appendState appends what is made of a page.
-func (l *line) appendState(evts []any) error {
+// appendState appends what is made of changes.
+func (l *line) appendState(all []change) error {
 	var made []pombo.Event
 	var book []*events.Contact
-	for _, evt := range evts {
-		if c, ok := evt.(*events.Contact); ok && c.FromFullSync {
-			book = append(book, c)
-		} else if !l.isSignal(evt) {
-			made = append(made, l.translate(evt)...)
+	for _, c := range all {
+		if contact, ok := c.evt.(*events.Contact); ok && contact.FromFullSync {
+			book = append(book, contact)
+		} else if !l.isSignal(c.evt) {
+			made = append(made, l.translate(c.evt)...)
 		}
 	}
 	made = append(l.addressBook(book), made...)

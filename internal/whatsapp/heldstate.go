@@ -47,7 +47,7 @@ func (g *guard) GetAppStateVersion(ctx context.Context, name string) (version ui
 	h := held(ctx)
 	switch {
 	case h == nil:
-		g.l.syncState(name)
+		g.l.syncState()
 		return 0, hash, errLater
 	case h.full:
 		return 0, hash, nil

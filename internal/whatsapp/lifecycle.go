@@ -55,7 +55,7 @@ func (r *run) opened(l *line) {
 	}
 	s.setSnapshot(snapshot{state: pombo.StateOpen, line: l})
 	s.log.Info("connected to WhatsApp", "jid", l.own.String())
-	l.syncState(allSettings()...)
+	l.syncState()
 	l.fetchHistory()
 }
 

@@ -49,7 +49,7 @@ func (l *line) followPeer(evt any) {
 	p := peerMessage(evt)
 	switch {
 	case p.GetAppStateSyncKeyShare() != nil:
-		l.syncState(allSettings()...)
+		l.syncState()
 	case p.GetHistorySyncNotification() != nil:
 		l.fetchHistory()
 	}
