@@ -33,7 +33,7 @@ type Sandbox struct {
 // goroutine that nothing stops, and that races with the end of its own socket.
 func NewSandbox(t testing.TB) *Sandbox {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed, Quiet: raceDetector})
+	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
 	if err != nil {
 		t.Fatal(err)
 	}

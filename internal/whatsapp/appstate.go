@@ -38,6 +38,17 @@ type settings struct {
 	// whole holds the collections that are fetched from the beginning, until their
 	// last page.
 	whole map[string]bool
+
+	// name is held while whatsmeow reads or writes the account's own name, which it
+	// keeps in a field of the device without a lock.
+	name sync.Mutex
+}
+
+// sendPresence tells WhatsApp whether we are there, and our name with it.
+func (l *line) sendPresence(ctx context.Context, state types.Presence) error {
+	l.settings.name.Lock()
+	defer l.settings.name.Unlock()
+	return l.client.SendPresence(ctx, state)
 }
 
 // syncState fetches what is new in the app state, soon.
@@ -258,7 +269,10 @@ func (l *line) readState(p *statePage) error {
 		return fmt.Errorf("reading patches: %w", err)
 	}
 	var evts []any
-	if _, err = api.ApplyAppStatePatches(ctx, appstate.WAPatchName(p.name), p.from, list, p.whole, &evts); err != nil {
+	l.settings.name.Lock()
+	_, err = api.ApplyAppStatePatches(ctx, appstate.WAPatchName(p.name), p.from, list, p.whole, &evts)
+	l.settings.name.Unlock()
+	if err != nil {
 		return err
 	}
 	p.more = list.HasMorePatches

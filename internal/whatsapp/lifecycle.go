@@ -90,7 +90,7 @@ func (r *run) announce(l *line) {
 	if r.s.settings.Load().AlwaysOnline {
 		state = types.PresenceAvailable
 	}
-	err := l.client.SendPresence(l.ctx, state)
+	err := l.sendPresence(l.ctx, state)
 	if err != nil && !errors.Is(err, whatsmeow.ErrNoPushName) && l.why() == nil {
 		r.s.log.Warn("announcing the presence failed", "err", err)
 	}
