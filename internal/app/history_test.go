@@ -193,3 +193,113 @@ func confirmed(t *testing.T, network *pombotest.Sandbox) {
 		return true
 	})
 }
+
+// A part whose file WhatsApp does not have any more is asked for at the phone, and
+// told when that has uploaded it again. If the phone has not got it either, the
+// others are told all the same.
+func TestHistoryIsAskedForAgain(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{MaxBackoff: 100 * time.Millisecond})
+	pombotest.Pair(t, gateway.Client, network.Server, "gone", phone, receiver.URL)
+	gateway.Stop()
+	given, err := network.SendHistory(t.Context(), sandbox.HistoryRequest{Number: phone, Conversations: 30, Messages: 10, ChunkSize: 100})
+	if err != nil || len(given.Chunks) != 3 {
+		t.Fatalf("%+v, %v", given, err)
+	}
+	for i, answer := range map[int]sandbox.RetryAnswer{0: sandbox.RetryUpload, 1: sandbox.RetryNotFound} {
+		if err := network.ExpireMedia(t.Context(), sandbox.ExpireRequest{ID: given.Chunks[i].ID, Answer: answer}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gateway.Start()
+	awaitHistory(t, receiver, 200)
+	pombotest.Eventually(t, time.Minute, "the loss to be logged", func() bool {
+		return strings.Contains(gateway.Log(), "a part of the history is lost")
+	})
+	if n := strings.Count(gateway.Log(), "a part of the history is lost"); n != 1 {
+		t.Errorf("%d parts were lost", n)
+	}
+	network.CheckRules(t)
+}
+
+// A network that fails for a while loses nothing, also over a restart.
+func TestHistoryWaitsForTheNetwork(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{MaxBackoff: 50 * time.Millisecond})
+	pombotest.Pair(t, gateway.Client, network.Server, "patient", phone, receiver.URL)
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultMedia, Code: 418})
+	give(t, network, sandbox.HistoryRequest{Conversations: 5, Messages: 10})
+	tries := func() int { return strings.Count(gateway.Log(), "fetching a part of the history failed") }
+	pombotest.Eventually(t, time.Minute, "three tries", func() bool { return tries() >= 3 })
+	gateway.Stop()
+	before := tries()
+	gateway.Start()
+	pombotest.Eventually(t, time.Minute, "another try", func() bool { return tries() > before })
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultClear})
+	awaitHistory(t, receiver, 50)
+	network.CheckRules(t)
+}
+
+// An account that is unlinked has no history any more: that of the next is its own.
+func TestHistoryEndsWithTheAccount(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{MaxBackoff: 50 * time.Millisecond})
+	pombotest.Pair(t, gateway.Client, network.Server, "unlinked", phone, receiver.URL)
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultMedia, Code: 418, Number: phone})
+	give(t, network, sandbox.HistoryRequest{Conversations: 5, Messages: 10})
+	pombotest.Eventually(t, time.Minute, "a try", func() bool {
+		return strings.Contains(gateway.Log(), "fetching a part of the history failed")
+	})
+	gateway.Must("DELETE", "/instance/logout/unlinked", nil, nil)
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultClear})
+	const other = "5511988880099"
+	pombotest.Scan(t, gateway.Client, network.Server, "unlinked", other)
+	if _, err := network.SendHistory(t.Context(), sandbox.HistoryRequest{Number: other, Chats: []sandbox.HistoryChat{{
+		Chat: contact, Messages: []sandbox.HistoryMessage{{ID: "OTHERS", Text: "of the other account"}},
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	receiver.Wait(t, "messages.set", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), "OTHERS") })
+	if got := elements(t, receiver.Named("messages.set")); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// The phone hands over its last messages at pairing, and with the setting all that
+// it has; without the setting, what it hands over nevertheless is left out.
+func TestFullHistory(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprintf("full=%t", full), func(t *testing.T) {
+			network := pombotest.NewSandbox(t)
+			receiver := pombotest.NewReceiver(t)
+			for i := range 70 {
+				network.Write(contact, phone, fmt.Sprint("before ", i))
+			}
+			gateway := pombotest.StartGateway(t, network, app.Faults{})
+			gateway.Must("POST", "/instance/create", map[string]any{
+				"instanceName": "full", "syncFullHistory": full, "webhook": map[string]any{"url": receiver.URL, "events": []string{}},
+			}, nil)
+			pombotest.Scan(t, gateway.Client, network.Server, "full", phone)
+			want := 50
+			if full {
+				want = 70
+			}
+			seen := func() int { return len(elements(t, receiver.Named("messages.set"))) }
+			receiver.Until(t, "the history", func([]pombotest.Post) bool { return seen() >= want })
+			give(t, network, sandbox.HistoryRequest{Type: "full", Chats: []sandbox.HistoryChat{{
+				Chat: contact, Messages: []sandbox.HistoryMessage{{ID: "FULL", Text: "very old"}},
+			}}})
+			give(t, network, sandbox.HistoryRequest{Chats: []sandbox.HistoryChat{{
+				Chat: contact, Messages: []sandbox.HistoryMessage{{ID: "RECENT", Text: "recent"}},
+			}}})
+			receiver.Wait(t, "messages.set", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), "RECENT") })
+			got := elements(t, receiver.Named("messages.set"))
+			if len(got)-got["FULL"]-got["RECENT"] != want || (got["FULL"] == 1) != full {
+				t.Errorf("%d messages came, that of the full history %d times", len(got), got["FULL"])
+			}
+		})
+	}
+}
