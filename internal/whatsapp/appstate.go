@@ -19,7 +19,7 @@ import (
 	"pombo"
 )
 
-// settings fetches the app state: what the phone and its companions have in
+// appState fetches the app state: what the phone and its companions have in
 // common (which chats are archived, the address book, labels). whatsmeow decrypts
 // it, but is not let to fetch it by itself: see errLater.
 //
@@ -27,7 +27,7 @@ import (
 // order, though it is spread over collections: when a connection opens, since the
 // news of a change is confirmed before the change is fetched, and whenever WhatsApp
 // says that something has changed.
-type settings struct {
+type appState struct {
 	mu      sync.Mutex
 	dirty   bool
 	working bool
@@ -46,8 +46,8 @@ type settings struct {
 
 // sendPresence tells WhatsApp whether we are there, and our name with it.
 func (l *line) sendPresence(ctx context.Context, state types.Presence) error {
-	l.settings.name.Lock()
-	defer l.settings.name.Unlock()
+	l.appState.name.Lock()
+	defer l.appState.name.Unlock()
 	return l.client.SendPresence(ctx, state)
 }
 
@@ -56,7 +56,7 @@ func (l *line) syncState() {
 	if l.own.IsEmpty() {
 		return // not paired yet
 	}
-	s := &l.settings
+	s := &l.appState
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.news == nil {
@@ -77,7 +77,7 @@ func (l *line) syncState() {
 }
 
 // take tells whether there is something to do; if not, the work is over.
-func (s *settings) take(over bool) bool {
+func (s *appState) take(over bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if over || !s.dirty {
@@ -93,7 +93,7 @@ func (s *settings) take(over bool) bool {
 func (l *line) syncStates() {
 	defer l.leave()
 	pause := l.s.n.timing.backoffMin
-	for l.settings.take(l.why() != nil) {
+	for l.appState.take(l.why() != nil) {
 		failed, err := l.syncOnce()
 		if len(failed) == 0 || l.why() != nil {
 			pause = l.s.n.timing.backoffMin
@@ -102,12 +102,12 @@ func (l *line) syncStates() {
 		l.log.Warn("fetching the settings that the phone shares failed, trying again", "collections", failed, "pause", pause, "err", err)
 		select {
 		case <-time.After(pause):
-		case <-l.settings.news:
+		case <-l.appState.news:
 		case <-l.over:
 		}
-		l.settings.mu.Lock()
-		l.settings.dirty = true
-		l.settings.mu.Unlock()
+		l.appState.mu.Lock()
+		l.appState.dirty = true
+		l.appState.mu.Unlock()
 		pause = min(2*pause, l.s.n.timing.backoffMax)
 	}
 }
@@ -171,12 +171,12 @@ func (l *line) mismatch(err error, name string) bool {
 	if !errors.Is(err, appstate.ErrMismatchingLTHash) && !errors.Is(err, appstate.ErrMismatchingPatchMAC) {
 		return false
 	}
-	l.settings.mu.Lock()
-	defer l.settings.mu.Unlock()
-	if _, tried := l.settings.anew[name]; tried {
+	l.appState.mu.Lock()
+	defer l.appState.mu.Unlock()
+	if _, tried := l.appState.anew[name]; tried {
 		return false
 	}
-	l.settings.anew[name] = true
+	l.appState.anew[name] = true
 	return true
 }
 
@@ -234,7 +234,7 @@ func (l *line) askState(names []string) ([]*statePage, error) {
 
 // statePage says what is known of a collection.
 func (l *line) statePage(ctx context.Context, name string) (*statePage, error) {
-	s := &l.settings
+	s := &l.appState
 	s.mu.Lock()
 	anew := s.anew[name]
 	s.mu.Unlock()
@@ -269,9 +269,9 @@ func (l *line) readState(p *statePage) error {
 		return fmt.Errorf("reading patches: %w", err)
 	}
 	var evts []any
-	l.settings.name.Lock()
+	l.appState.name.Lock()
 	_, err = api.ApplyAppStatePatches(ctx, appstate.WAPatchName(p.name), p.from, list, p.whole, &evts)
-	l.settings.name.Unlock()
+	l.appState.name.Unlock()
 	if err != nil {
 		return err
 	}
@@ -308,7 +308,7 @@ func (l *line) tellState(pages []*statePage) (more []string, err error) {
 				return nil, err
 			}
 		}
-		if l.settings.read(p.name, p.more); p.more {
+		if l.appState.read(p.name, p.more); p.more {
 			more = append(more, p.name)
 		}
 	}
@@ -321,7 +321,7 @@ func (l *line) tellState(pages []*statePage) (more []string, err error) {
 }
 
 // read notes that a page was kept.
-func (s *settings) read(name string, more bool) {
+func (s *appState) read(name string, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.anew[name] {

@@ -50,7 +50,7 @@ type line struct {
 	chores  chores
 
 	// What is fetched beside.
-	settings  settings
+	appState  appState
 	histories histories
 
 	mu      sync.Mutex
