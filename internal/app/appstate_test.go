@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -54,6 +57,7 @@ func settings(message string) []struct {
 		{sandbox.AppStateRequest{Action: "markRead", Chat: contact}, "chats.update", `"unreadCount":0`},
 		{sandbox.AppStateRequest{Action: "clear", Chat: contact}, "chats.update", `"cleared":true`},
 		{sandbox.AppStateRequest{Action: "contact", Chat: contact, Name: "Ana Maria"}, "contacts.upsert", `"name":"Ana Maria"`},
+		{sandbox.AppStateRequest{Action: "removeContact", Chat: contact}, "contacts.update", `"name":null`},
 		{sandbox.AppStateRequest{Action: "label", Label: "7", Name: "New"}, "labels.edit", `"name":"New"&"deleted":false`},
 		{sandbox.AppStateRequest{Action: "label", Label: "7", Name: "New", Deleted: true}, "labels.edit", `"deleted":true`},
 		{sandbox.AppStateRequest{Action: "labelChat", Label: "7", Chat: contact}, "labels.association", `"type":"add"&"labelId":"7","instanceId"`},
@@ -140,7 +144,7 @@ func TestAppState(t *testing.T) {
 				_, body := gateway.Do("GET", "/instance/fetchInstances", nil)
 				return strings.Contains(string(body), "Loja Nova")
 			})
-			drained(t, gateway, receiver)
+			secretsStay(t, receiver)
 			network.CheckRules(t)
 		})
 	}
@@ -235,5 +239,48 @@ func TestAppStateAtPairing(t *testing.T) {
 			t.Errorf("%s tells of long ago: %s", event, got[0].Data)
 		}
 	}
+	network.CheckRules(t)
+}
+
+// forged makes what is kept of a collection look wrong, once.
+type forged struct {
+	wastore.AllStores
+	armed *atomic.Bool
+}
+
+func (f forged) GetAppStateVersion(ctx context.Context, name string) (uint64, [128]byte, error) {
+	version, hash, err := f.AllStores.GetAppStateVersion(ctx, name)
+	if name == "regular_low" && version > 0 && f.armed.CompareAndSwap(true, false) {
+		hash[0] ^= 1
+	}
+	return version, hash, err
+}
+
+// A collection that does not fit together is fetched anew, and a change that nobody
+// can read does not hold up the others.
+func TestAppStateMends(t *testing.T) {
+	var armed atomic.Bool
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{Stores: func(in wastore.AllStores) wastore.AllStores { return forged{in, &armed} }})
+	pombotest.Pair(t, gateway.Client, network.Server, "mends", phone, receiver.URL)
+	synced(t, network, receiver)
+	armed.Store(true)
+	set(t, network, sandbox.AppStateRequest{Action: "pin", Chat: contact})
+	told := func(data string) {
+		t.Helper()
+		receiver.Wait(t, "chats.update", func(p pombotest.Post) bool {
+			return strings.Contains(string(p.Data), contact) && strings.Contains(string(p.Data), data)
+		})
+	}
+	told(`"pinned":1`)
+	if armed.Load() || !strings.Contains(gateway.Log(), "fetching it anew") {
+		t.Error("nothing had to be fetched anew")
+	}
+	set(t, network, sandbox.AppStateRequest{Action: "raw", Collection: "regular", Index: []string{"label_edit"}, Value: []byte(`{"labelEditAction":{"name":"x"}}`)})
+	set(t, network, sandbox.AppStateRequest{Action: "archive", Chat: contact})
+	told(`"archived":true`)
+	set(t, network, sandbox.AppStateRequest{Action: "label", Label: "7", Name: "New"})
+	receiver.Wait(t, "labels.edit", nil)
 	network.CheckRules(t)
 }

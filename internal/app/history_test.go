@@ -80,9 +80,9 @@ func awaitHistory(t *testing.T, receiver *pombotest.Receiver, messages int) {
 	}
 }
 
-// drained waits until nothing of the history is left to be fetched, and checks that
-// no message of the phone's own business was told.
-func drained(t *testing.T, gateway *pombotest.Gateway, receiver *pombotest.Receiver) {
+// secretsStay checks that nothing was told of what the phone says to its companion
+// alone.
+func secretsStay(t *testing.T, receiver *pombotest.Receiver) {
 	t.Helper()
 	for _, p := range receiver.Posts() {
 		if body := string(p.Body); strings.Contains(body, "istorySyncNotification") || strings.Contains(body, "ppStateSyncKey") || strings.Contains(body, "mediaKey") {
@@ -128,7 +128,7 @@ func TestHistory(t *testing.T) {
 	}
 	give(t, network, sandbox.HistoryRequest{Type: "pushNames", Conversations: 40, Messages: 1, Inline: true})
 	receiver.Wait(t, "contacts.set", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), "PUSH_NAME") })
-	drained(t, gateway, receiver)
+	secretsStay(t, receiver)
 	network.CheckRules(t)
 }
 

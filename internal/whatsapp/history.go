@@ -90,7 +90,8 @@ func (l *line) fetchHistories() {
 		})
 		switch {
 		case err != nil:
-			return // the line is over
+			l.end(err)
+			return
 		case !waits:
 			if l.histories.rest() {
 				return

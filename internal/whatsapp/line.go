@@ -83,7 +83,6 @@ func (s *Session) newLine(d *store.Device) *line {
 	c.SynchronousAck = true
 	c.EnableDecryptedEventBuffer = true
 	c.ManualHistorySyncDownload = true
-	c.EmitAppStateEventsOnFullSync = true // what is told of it, translate says
 	c.EnableAutoReconnect = false
 	c.DisableLoginAutoReconnect = true
 	c.BackgroundEventCtx = l.ctx

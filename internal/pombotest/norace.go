@@ -1,5 +1,0 @@
-//go:build !race
-
-package pombotest
-
-const raceDetector = false
