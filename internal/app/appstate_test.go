@@ -284,3 +284,27 @@ func TestAppStateMends(t *testing.T) {
 	receiver.Wait(t, "labels.edit", nil)
 	network.CheckRules(t)
 }
+
+// The keys of the app state are sent once: they are not confirmed before they are
+// stored, however long that takes.
+func TestAppStateKeysAreKept(t *testing.T) {
+	var stores pombotest.Stores
+	var broken atomic.Bool
+	broken.Store(true)
+	stores.Break(func(method string) (f pombotest.StoreFault) {
+		if broken.Load() && method == "PutAppStateSyncKey" {
+			f.Fail = pombotest.ErrFull
+		}
+		return f
+	})
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{Stores: stores.Wrap, Patience: 300 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})
+	pombotest.Pair(t, gateway.Client, network.Server, "keys", phone, receiver.URL)
+	pombotest.Eventually(t, time.Minute, "the connection to be given up for the keys", func() bool {
+		return strings.Contains(gateway.Log(), "starting over")
+	})
+	broken.Store(false)
+	synced(t, network, receiver)
+	network.CheckRules(t)
+}

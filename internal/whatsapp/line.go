@@ -50,8 +50,9 @@ type line struct {
 	chores  chores
 
 	// What is fetched beside.
-	appState  appState
-	histories histories
+	appState     appState
+	histories    histories
+	peerReceipts peerReceipts
 
 	mu      sync.Mutex
 	cause   error // why it is over; nil while it is not
@@ -79,7 +80,7 @@ func (s *Session) newLine(d *store.Device) *line {
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
 	}
 
-	c := whatsmeow.NewClient(d, newWALogger(s.log, s.n.o.LibraryLog))
+	c := whatsmeow.NewClient(d, lineLogger{newWALogger(s.log, s.n.o.LibraryLog), l})
 	c.SynchronousAck = true
 	c.EnableDecryptedEventBuffer = true
 	c.ManualHistorySyncDownload = true

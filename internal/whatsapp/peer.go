@@ -47,6 +47,9 @@ func (l *line) followPeer(evt any) {
 		return
 	}
 	p := peerMessage(evt)
+	if m, ok := evt.(*events.Message); ok && p != nil && (m.Info.Category == "peer" || p.GetHistorySyncNotification() != nil) {
+		l.peerReceipts.release(m.Info.ID)
+	}
 	switch {
 	case p.GetAppStateSyncKeyShare() != nil:
 		l.syncState()
