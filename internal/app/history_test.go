@@ -303,3 +303,36 @@ func TestFullHistory(t *testing.T) {
 		})
 	}
 }
+
+// The announcement of a part is not confirmed before it is kept: a gateway that
+// cannot keep it, and dies, gets it again.
+func TestHistoryIsConfirmedWhenKept(t *testing.T) {
+	var broken atomic.Bool
+	var failed atomic.Int32
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{
+		Patience: 300 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
+		Store: func(op string) error {
+			if op == "put history" && broken.Load() {
+				failed.Add(1)
+				return errors.New("the disk is full")
+			}
+			return nil
+		},
+	})
+	pombotest.Pair(t, gateway.Client, network.Server, "kept", phone, receiver.URL)
+	broken.Store(true)
+	parts := give(t, network, sandbox.HistoryRequest{Conversations: 10, Messages: 20, ChunkSize: 50})
+	pombotest.Eventually(t, time.Minute, "the connection to be given up", func() bool {
+		return strings.Contains(gateway.Log(), "starting over") && failed.Load() > 3
+	})
+	gateway.Stop()
+	broken.Store(false)
+	gateway.Start()
+	awaitHistory(t, receiver, 200)
+	if parts != 4 {
+		t.Errorf("the history had %d parts", parts)
+	}
+	network.CheckRules(t)
+}
