@@ -15,7 +15,7 @@ func (s *Store) messageID(id int64) string {
 
 const selectDelivery = `
 	SELECT d.id, d.webhook_id, d.state, d.reason, d.attempts, d.next_attempt_at, d.parked, d.created_at,
-		e.id, e.instance_id, e.name, e.key, e.chat, e.sender, e.time, e.data
+		e.id, e.instance_id, e.name, e.key, e.chat, e.sender, e.time, e.data, e.media_id, e.media_offset
 	FROM pombo_delivery d JOIN pombo_event e ON e.id = d.event_id
 	WHERE `
 
@@ -88,7 +88,8 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 		var next, created, at sql.NullInt64
 		var data []byte
 		err := rows.Scan(&d.ID, &d.WebhookID, &d.State, &d.Reason, &d.Attempts, &next, &d.Parked, &created,
-			&e.ID, &e.Instance, &e.Name, &e.Key, &e.Chat, &e.Sender, &at, &data)
+			&e.ID, &e.Instance, &e.Name, &e.Key, &e.Chat, &e.Sender, &at, &data,
+			&e.Attachment.ID, &e.Attachment.Offset)
 		if err != nil {
 			return nil, err
 		}

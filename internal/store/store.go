@@ -58,9 +58,11 @@ type Store struct {
 	read    *sql.DB // for reads of our own
 	devices *sqlstore.Container
 
-	uid       string // of this database, for MessageID
-	hasGlobal bool
-	hooks     atomic.Pointer[registry]
+	uid string // of this database, for MessageID
+	// mediaSecret is what MediaSecret returns.
+	mediaSecret string
+	hasGlobal   bool
+	hooks       atomic.Pointer[registry]
 
 	insertEvent, insertDelivery, settle, insertAttempt bulk
 	insertSent, pending, pendingInLane                 statement
