@@ -25,7 +25,6 @@ type Media struct {
 	Group  bool   `json:"group,omitempty"`
 
 	Type       string `json:"type"` // the field of the message: "imageMessage", …
-	Keys       string `json:"keys"` // whatsmeow's name for the kind of its keys
 	URL        string `json:"url,omitempty"`
 	DirectPath string `json:"directPath,omitempty"`
 	Key        []byte `json:"key,omitempty"`
