@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +74,7 @@ func (c *client) close() { c.transport.CloseIdleConnections() }
 type message struct {
 	id     string // the webhook-id
 	url    string
-	body   []byte
+	body   Body
 	custom http.Header // the webhook's own headers
 }
 
@@ -89,6 +88,7 @@ type result struct {
 	sentence   string // for people; "" after a 2xx
 	response   []byte
 	retryAfter time.Duration
+	unready    *NotReady // nothing was posted; all else is zero
 }
 
 // post makes one attempt. It ends with ctx at the latest.
@@ -175,10 +175,16 @@ func shown(u *url.URL) string {
 
 func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m message, at time.Time, custom bool) (*http.Response, error) {
 	ctx = httptrace.WithClientTrace(ctx, tr.hooks())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(m.body))
+	body, err := m.body.Open()
 	if err != nil {
+		return nil, fmt.Errorf("opening the body: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), body)
+	if err != nil {
+		_ = body.Close() // nothing was read
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
+	req.ContentLength = m.body.Size()
 	if custom {
 		for k, vs := range m.custom {
 			req.Header[http.CanonicalHeaderKey(k)] = vs

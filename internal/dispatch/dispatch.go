@@ -30,8 +30,9 @@ type Store interface {
 
 // Encoder puts the request for a delivery together: the URL to post to, the body
 // and the webhook's own headers. The body must be the same on every call for the
-// same delivery. It is called from many goroutines.
-type Encoder func(d pombo.Delivery, w pombo.Webhook) (url string, body []byte, header http.Header, err error)
+// same delivery. The error NotReady puts the delivery off. It is called from many
+// goroutines.
+type Encoder func(d pombo.Delivery, w pombo.Webhook) (url string, body Body, header http.Header, err error)
 
 // Options are the parts and habits of a Dispatcher. Store and Encode are required.
 type Options struct {
@@ -73,6 +74,7 @@ type Dispatcher struct {
 	wg     sync.WaitGroup // workers and readers
 	// refused tells that the store did not take the last result.
 	refused atomic.Bool
+	hurried atomic.Int64 // how often Hurry was called
 
 	// life ends when POSTs in flight are cut; settling a little later.
 	life, settling  context.Context

@@ -206,12 +206,12 @@ func (s *memoryStore) attempts() []pombo.Attempt {
 }
 
 // plain is an Encoder that posts the event's data as it is.
-func plain(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+func plain(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {
 	h := http.Header{}
 	for k, v := range w.Headers {
 		h.Set(k, v)
 	}
-	return w.URL, d.Event.Data, h, nil
+	return w.URL, Bytes(d.Event.Data), h, nil
 }
 
 // posted is what plain posts.

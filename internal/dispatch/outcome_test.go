@@ -458,7 +458,7 @@ func TestAnIdleConnectionThatWasClosedIsNoFailure(t *testing.T) {
 	c := newClient(t.Context(), guard{}, nil)
 	defer c.close()
 	for i := range 3 {
-		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: []byte("{}")})
+		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: Bytes("{}")})
 		if res.status != 200 {
 			t.Errorf("attempt %d: status %d, %s", i, res.status, res.sentence)
 		}

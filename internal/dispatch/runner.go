@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -227,7 +228,11 @@ func (r *runner) work(f flight) {
 // that are missing are its last ones, and order holds. While the store takes
 // nothing, the workers wait with one result each, and nothing more is posted.
 func (r *runner) deliver(f flight) (flight, bool) {
+	hurried := r.d.hurried.Load()
 	res := r.attempt(f)
+	if res.unready != nil {
+		return r.putOff(f, res.unready.Until, hurried)
+	}
 	a, due := r.judge(f, res)
 	r.settle(a)
 	if res.status == http.StatusGone {
@@ -243,6 +248,12 @@ func (r *runner) deliver(f flight) (flight, bool) {
 	} else {
 		r.win.finish(f.lane, now)
 	}
+	return r.onward()
+}
+
+// onward returns the next flight of a worker whose last one has ended. The caller
+// holds the lock.
+func (r *runner) onward() (flight, bool) {
 	if r.inFlight > 0 && r.d.slots.contended() {
 		r.d.slots.put()
 		r.start()
@@ -258,9 +269,11 @@ func (r *runner) deliver(f flight) (flight, bool) {
 
 // attempt posts a delivery.
 func (r *runner) attempt(f flight) result {
-	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.Timeout)
-	defer cancel()
 	url, body, header, err := r.d.encode(f.delivery, f.webhook)
+	var unready *NotReady
+	if errors.As(err, &unready) {
+		return result{unready: unready}
+	}
 	if err != nil {
 		r.d.log.Error("an event could not be put together for its webhook", "webhook", r.id,
 			"delivery", f.delivery.ID, "event", f.delivery.Event.Name, "error", err)
@@ -268,6 +281,8 @@ func (r *runner) attempt(f flight) result {
 		res.fail(codeEncode, "The event's body could not be put together; the gateway's log has the cause.")
 		return res
 	}
+	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.timeout(body.Size()))
+	defer cancel()
 	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header})
 }
 

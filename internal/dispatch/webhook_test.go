@@ -169,7 +169,7 @@ func TestGoneIsTold(t *testing.T) {
 func TestAnEventThatCannotBeEncodedIsTriedAgain(t *testing.T) {
 	rc := &receiver{t: t}
 	var mended atomic.Bool
-	o := Options{Encode: func(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+	o := Options{Encode: func(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {
 		if !mended.Load() {
 			return "", nil, nil, errors.New("no such instance")
 		}

@@ -114,6 +114,7 @@ type lane struct {
 	retry    int64
 	attempts int
 	due      time.Time
+	unready  bool // while it waits: for a delivery that could not be put together
 }
 
 func newWindow(p *Policy, b *bounds, u *usage) *window {
@@ -221,7 +222,7 @@ func (w *window) postpone(ln *lane, id int64, attempts int, due time.Time) {
 	w.unload(ln)
 	ln.after, ln.more = id-1, true
 	ln.retry, ln.attempts = id, attempts
-	ln.phase, ln.due = waiting, due
+	ln.phase, ln.due, ln.unready = waiting, due, false
 	heap.Push(&w.waiting, ln)
 }
 
