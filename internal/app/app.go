@@ -20,6 +20,7 @@ import (
 	"pombo/internal/dispatch"
 	"pombo/internal/httpapi"
 	"pombo/internal/instance"
+	"pombo/internal/media"
 	"pombo/internal/sandbox"
 	"pombo/internal/store"
 	"pombo/internal/whatsapp"
@@ -45,6 +46,7 @@ type App struct {
 	store   *store.Store
 	manager *instance.Manager
 	deliver *dispatch.Dispatcher
+	media   *media.Manager
 	phones  *whatsapp.Network
 
 	listener net.Listener
@@ -132,10 +134,16 @@ func (a *App) open(ctx context.Context) (err error) {
 	global := cfg.GlobalWebhook()
 	a.store, err = store.Open(ctx, store.Options{
 		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
-		OnAppend: func(ds []pombo.Delivery) { a.deliver.Notify(ds) },
-		Fault:    a.o.Faults.Store,
+		OnAppend: func(ds []pombo.Delivery) {
+			a.media.Ahead(ds)
+			a.deliver.Notify(ds)
+		},
+		Fault: a.o.Faults.Store,
 	})
 	if err != nil {
+		return err
+	}
+	if err := a.openMedia(); err != nil {
 		return err
 	}
 	a.deliver = dispatch.New(dispatch.Options{
@@ -148,6 +156,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.manager = instance.New(instance.Options{
 		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
+		Files:      a.media,
 		Logger:     a.log.With("part", "instance"),
 	})
 	hooks, err := a.store.Webhooks(ctx)
@@ -173,6 +182,7 @@ func (a *App) serve() {
 		}
 	})
 	a.running.Go(func() { a.phones.Run(ctx) })
+	a.running.Go(func() { a.media.Run(ctx) })
 	a.running.Go(func() { a.manager.Restore(ctx) })
 
 	a.server = &http.Server{
@@ -192,7 +202,7 @@ func (a *App) serve() {
 func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
-		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager,
+		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager, Media: a.manager,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
@@ -268,6 +278,9 @@ func (a *App) Close(ctx context.Context) error {
 		note("closing sessions", a.manager.Close(ctx))
 	}
 	a.running.Wait()
+	if a.media != nil {
+		a.media.Close()
+	}
 	if a.store != nil {
 		note("closing the store", a.store.Close())
 	}

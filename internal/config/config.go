@@ -25,6 +25,7 @@ type Config struct {
 	Database Database
 	Webhook  Webhook
 	Retry    Retry
+	Media    Media
 	WhatsApp WhatsApp
 	Log      Log
 	CORS     CORS
@@ -124,6 +125,23 @@ type Retry struct {
 	// Takes WEBHOOK_RETRY_MAX_ATTEMPTS and the list of statuses literally, as the
 	// Evolution API does. Events are then lost in an outage that outlasts them.
 	Strict bool `env:"WEBHOOK_RETRY_STRICT" envDefault:"false"`
+}
+
+// Media says how the files that come with messages are kept. They are in the folder
+// files of the data folder, decrypted.
+type Media struct {
+	// How long an event waits for its file, which a webhook with webhookBase64 gets with
+	// it, before it is sent without; and how long a link, or a call, waits for one.
+	DeadlineSeconds float64 `env:"POMBO_MEDIA_DEADLINE_SECONDS" envDefault:"60" range:"0.1,3600" unit:"seconds"`
+	// For how long after its message a file can be had: by its link (mediaUrl), and by the
+	// message's ID. Files are fetched when they are asked for first, and removed after
+	// that time at the latest.
+	KeepHours float64 `env:"POMBO_MEDIA_KEEP_HOURS" envDefault:"72" range:"0.001,8760" unit:"hours"`
+	// How much all files may take up together. Where there is more, the oldest go, those last that
+	// events wait to be sent with; what is asked for again is fetched again.
+	MaxMB int `env:"POMBO_MEDIA_MAX_MB" envDefault:"2048" range:"1,10000000" unit:"MiB"`
+	// The largest file that is sent with an event. The events of larger ones go without.
+	Base64MaxMB int `env:"POMBO_MEDIA_BASE64_MAX_MB" envDefault:"128" range:"1,2048" unit:"MiB"`
 }
 
 // WhatsApp says how the gateway presents itself to WhatsApp.

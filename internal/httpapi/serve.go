@@ -96,18 +96,27 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // write sends an answer: always JSON, never cached.
 func (s *server) write(w http.ResponseWriter, a answer) {
+	if a.file != nil {
+		s.writeFile(w, a)
+		return
+	}
+	s.writeHead(w, a, int64(len(a.body)))
+	if _, err := w.Write(a.body); err != nil {
+		s.log.Debug("an answer was not sent", "err", err)
+	}
+}
+
+// writeHead sends the status and the headers of an answer of so many bytes.
+func (s *server) writeHead(w http.ResponseWriter, a answer, size int64) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if len(a.warnings) > 0 {
 		h.Set("X-Pombo-Warning", headerText(a.warnings))
 	}
 	w.WriteHeader(a.status)
-	if _, err := w.Write(a.body); err != nil {
-		s.log.Debug("an answer was not sent", "err", err)
-	}
 }
 
 // maxWarnings is how many warnings an answer tells in full.

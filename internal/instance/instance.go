@@ -73,5 +73,7 @@ type Options struct {
 	// NewSession makes the session of an instance; it must not connect yet. A
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session
-	Logger     *slog.Logger // nil: nothing is logged
+	// Files keeps the files of messages.
+	Files  Files
+	Logger *slog.Logger // nil: nothing is logged
 }

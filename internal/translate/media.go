@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"math"
+
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -57,7 +59,7 @@ func describe(name string, part filePart) *pombo.Media {
 	out := &pombo.Media{
 		Type: name, URL: part.GetURL(), DirectPath: part.GetDirectPath(), Key: part.GetMediaKey(),
 		SHA256: part.GetFileSHA256(), EncSHA256: part.GetFileEncSHA256(),
-		Size: int64(part.GetFileLength()), Mimetype: part.GetMimetype(),
+		Size: int64(min(part.GetFileLength(), math.MaxInt64/2)), Mimetype: part.GetMimetype(),
 	}
 	if p, ok := part.(interface{ GetCaption() string }); ok {
 		out.Caption = p.GetCaption()

@@ -74,6 +74,9 @@ func (s *Session) newLine(d *store.Device) *line {
 	l.scope = translate.Scope{
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
 	}
+	if file := s.n.o.File; file != nil {
+		l.scope.File = func(key string) (string, string) { return file(s.id, key) }
+	}
 
 	c := whatsmeow.NewClient(d, newWALogger(s.log, s.n.o.LibraryLog))
 	c.SynchronousAck = true
