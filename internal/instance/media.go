@@ -55,7 +55,7 @@ func (m *Manager) MessageMedia(ctx context.Context, name string, r pombo.MediaRe
 	if r.Key.ID != "" {
 		f, ok, err := m.o.Files.OfMessage(ctx, e.instance().ID, r.Key.ID)
 		if err != nil || ok {
-			return f, err
+			return f, refused(err)
 		}
 	}
 	if len(r.Message) == 0 {
@@ -74,7 +74,17 @@ func (m *Manager) MessageMedia(ctx context.Context, name string, r pombo.MediaRe
 	if err != nil {
 		return nil, err
 	}
-	return m.o.Files.Stranger(ctx, file)
+	opened, err := m.o.Files.Stranger(ctx, file)
+	return opened, refused(err)
+}
+
+// refused makes a wrong request of one for a file that cannot be had: as in the
+// original, 404 is for instances.
+func refused(err error) error {
+	if pombo.KindOf(err) == pombo.NotFound {
+		return pombo.Errorf(pombo.Invalid, "%w", err)
+	}
+	return err
 }
 
 // OpenMedia opens the file that a link leads to.

@@ -3,3 +3,6 @@
 package pombotest
 
 const raceDetector = false
+
+// RaceDetector tells whether the race detector is on.
+const RaceDetector = raceDetector
