@@ -57,7 +57,7 @@ func skipTo(in *bufio.Reader, marker string) (read string, found bool, err error
 	var b strings.Builder
 	for !strings.HasSuffix(b.String(), marker) {
 		c, err := in.ReadByte()
-		if err == io.EOF { //nolint:errorlint // bufio returns it as it is
+		if err == io.EOF {
 			return b.String(), false, nil
 		} else if err != nil {
 			return "", false, err
@@ -152,8 +152,7 @@ func TestLargeMedia(t *testing.T) {
 		}
 	}
 	body := fmt.Sprintf(`{"message":{"key":{"id":%q}}}`, last)
-	resp := ask(t, server, "/chat/getBase64FromMediaMessage/large", body)
-	in := bufio.NewReader(resp.Body)
+	in := bufio.NewReader(ask(t, server, "/chat/getBase64FromMediaMessage/large", body))
 	if _, found, err := skipTo(in, `"base64":"`); err != nil || !found {
 		t.Fatalf("the answer has no file: %v", err)
 	}
@@ -169,8 +168,8 @@ func TestLargeMedia(t *testing.T) {
 	}
 }
 
-// ask posts to a gateway and returns the answer, to be read as it comes.
-func ask(t *testing.T, server *pombotest.Process, path, body string) *http.Response {
+// ask posts to a gateway and returns the answer's body, to be read as it comes.
+func ask(t *testing.T, server *pombotest.Process, path, body string) io.Reader {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Base+path, strings.NewReader(body))
 	if err != nil {
@@ -185,5 +184,5 @@ func ask(t *testing.T, server *pombotest.Process, path, body string) *http.Respo
 	if resp.StatusCode/100 != 2 {
 		t.Fatalf("%s answered %s", path, resp.Status)
 	}
-	return resp
+	return resp.Body
 }

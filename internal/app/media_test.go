@@ -76,8 +76,15 @@ func (k *talk) carries(f file, want []byte) {
 	}
 }
 
+// fetched is what a link gives.
+type fetched struct {
+	status int
+	http.Header
+	body string
+}
+
 // get follows a link.
-func (k *talk) get(link string, headers ...string) (*http.Response, []byte) {
+func (k *talk) get(link string, headers ...string) fetched {
 	k.Helper()
 	path, ok := strings.CutPrefix(link, publicURL)
 	if !ok {
@@ -100,7 +107,7 @@ func (k *talk) get(link string, headers ...string) (*http.Response, []byte) {
 		k.Fatal(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	return resp, body
+	return fetched{resp.StatusCode, resp.Header, string(body)}
 }
 
 // Each kind of file comes with its event, and can be had by its link.
@@ -130,11 +137,10 @@ func TestMediaBase64(t *testing.T) {
 		if f.MessageType != c.messageType {
 			t.Errorf("%+v came as %s", c.MediaRequest, f.MessageType)
 		}
-		resp, body := k.get(f.Message.MediaURL)
-		h := resp.Header
-		if resp.StatusCode != 200 || !bytes.Equal(body, content) || h.Get("Content-Type") != c.contentType || h.Get("Content-Disposition") != c.disposition ||
+		h := k.get(f.Message.MediaURL)
+		if h.status != 200 || h.body != string(content) || h.Get("Content-Type") != c.contentType || h.Get("Content-Disposition") != c.disposition ||
 			h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") {
-			t.Errorf("%s: the link gives %d, %q, %v", c.Kind, resp.StatusCode, body, h)
+			t.Errorf("%s: the link gives %d, %q, %v", c.Kind, h.status, h.body, h.Header)
 		}
 	}
 	k.on("wrapped", testMediaWrapped)
@@ -180,9 +186,8 @@ func TestMediaLink(t *testing.T) {
 		{"Range", "bytes=10-14", "01234"},
 		{"Range", "bytes=-3", "789"},
 	} {
-		resp, body := k.get(f.Message.MediaURL, part.header, part.value)
-		if resp.StatusCode != http.StatusPartialContent || string(body) != part.want {
-			t.Errorf("%s: %d %q", part.value, resp.StatusCode, body)
+		if got := k.get(f.Message.MediaURL, part.header, part.value); got.status != http.StatusPartialContent || got.body != part.want {
+			t.Errorf("%s: %d %q", part.value, got.status, got.body)
 		}
 	}
 	id := f.Message.MediaURL[strings.LastIndexByte(f.Message.MediaURL, '/')+1:]
@@ -190,14 +195,14 @@ func TestMediaLink(t *testing.T) {
 		t.Errorf("the link ends in %q", id)
 	}
 	for _, guess := range []string{strings.Repeat("0", 32), id[:31], id + "0", "..%2f..%2fpombo.db", "%2e%2e", "x"} {
-		if resp, body := k.get(publicURL + "/media/" + guess); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d %s", guess, resp.StatusCode, body)
+		if got := k.get(publicURL + "/media/" + guess); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d %s", guess, got.status, got.body)
 		}
 	}
 	// It is fetched once.
 	k.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultMedia, Code: 500})
-	if resp, body := k.get(f.Message.MediaURL); resp.StatusCode != 200 || !bytes.Equal(body, content) {
-		t.Errorf("once it is here: %d", resp.StatusCode)
+	if got := k.get(f.Message.MediaURL); got.status != 200 || got.body != string(content) {
+		t.Errorf("once it is here: %d", got.status)
 	}
 	k.network.CheckRules(t)
 }
@@ -208,12 +213,11 @@ func TestMediaLinkExpires(t *testing.T) {
 	k := newMediaTalk(t, "POMBO_DATA_DIR="+dir, "POMBO_MEDIA_KEEP_HOURS=0.003") // 11 s
 	id := k.sendFile(sandbox.MediaRequest{Kind: "image"})
 	f := k.file(id)
-	if resp, _ := k.get(f.Message.MediaURL); resp.StatusCode != 200 {
-		t.Errorf("while it is valid: %d", resp.StatusCode)
+	if got := k.get(f.Message.MediaURL); got.status != 200 {
+		t.Errorf("while it is valid: %d", got.status)
 	}
 	pombotest.Eventually(t, time.Minute, "the link to expire", func() bool {
-		resp, _ := k.get(f.Message.MediaURL)
-		return resp.StatusCode == http.StatusNotFound
+		return k.get(f.Message.MediaURL).status == http.StatusNotFound
 	})
 	k.gateway.Stop() // it looks through its files when it starts, and from time to time
 	k.gateway.Start()

@@ -45,8 +45,8 @@ func TestMediaTriedAgain(t *testing.T) {
 		if f.Message.Base64 != "" || !strings.Contains(f.Message.MediaError, "nor the phone has it") {
 			k.Errorf("the event has %.40q, mediaError %q", f.Message.Base64, f.Message.MediaError)
 		}
-		if resp, body := k.get(f.Message.MediaURL); resp.StatusCode != 404 {
-			k.Errorf("its link: %d %s", resp.StatusCode, body)
+		if got := k.get(f.Message.MediaURL); got.status != 404 {
+			k.Errorf("its link: %d %s", got.status, got.body)
 		}
 	})
 	k.network.CheckRules(t)
@@ -75,8 +75,8 @@ func TestMediaMissed(t *testing.T) {
 		t.Errorf("the messages came as %s, want %s", got, want)
 	}
 	k.cdn(0, 0)
-	if resp, body := k.get(f.Message.MediaURL); resp.StatusCode != 200 || !bytes.Equal(body, content) {
-		t.Errorf("its link: %d %q", resp.StatusCode, body)
+	if got := k.get(f.Message.MediaURL); got.status != 200 || got.body != string(content) {
+		t.Errorf("its link: %d %q", got.status, got.body)
 	}
 	k.network.CheckRules(t)
 }

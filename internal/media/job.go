@@ -168,6 +168,9 @@ func (m *Manager) try(j *job, row pombo.Media) error {
 	if _, err := os.Stat(m.path(j.id)); err == nil {
 		return nil // it came meanwhile
 	}
+	if ctx.Err() != nil { // at the same moment
+		return errSlow
+	}
 	err := m.download(ctx, row, m.path(j.id))
 	if err != nil && ctx.Err() != nil && m.life.Err() == nil && !final(err) {
 		return errSlow

@@ -50,8 +50,8 @@ func TestFiles(t *testing.T) {
 	var asked string
 	s.File = func(key string) (string, string) { asked = key; return "1f", "http://p/media/1f" }
 	for wrapper, wrap := range wrappers {
-		for kind, make := range kinds {
-			e := upsertOf(t, s, received(wrap(make())))
+		for kind, example := range kinds {
+			e := upsertOf(t, s, received(wrap(example())))
 			a := e.Attachment
 			if a.ID != "1f" || asked != e.Key || a.Media == nil || a.Media.Type != kind || a.Media.Message != "3A001122334455667788" ||
 				a.Media.Chat != ana.String() || a.Media.Sender != ana.String() {
@@ -66,7 +66,7 @@ func TestFiles(t *testing.T) {
 				t.Errorf("%s in %s: %v in %s", kind, wrapper, err, spliced)
 			}
 			s.File = func(key string) (string, string) { asked = key; return "1f", "" }
-			if e := upsertOf(t, s, received(wrap(make()))); strings.Contains(string(e.Data), "mediaUrl") || e.Attachment.ID != "1f" {
+			if e := upsertOf(t, s, received(wrap(example()))); strings.Contains(string(e.Data), "mediaUrl") || e.Attachment.ID != "1f" {
 				t.Errorf("%s in %s, without an address: %s", kind, wrapper, e.Data)
 			}
 			s.File = func(key string) (string, string) { asked = key; return "1f", "http://p/media/1f" }
