@@ -86,8 +86,11 @@ type Webhook struct {
 	// Posts each event of the global webhook to its own path below the URL, for example
 	// /messages-upsert.
 	GlobalByEvents bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BY_EVENTS" envDefault:"false"`
-	// How long one POST may take, from connecting to the end of the answer. Holds
-	// for every webhook, as do all settings below.
+	// Sends the global webhook the file of a message with it, as webhookBase64 does for
+	// other webhooks.
+	GlobalBase64 bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BASE64" envDefault:"false"`
+	// How long one POST may take, from connecting to the end of the answer, beyond a
+	// second for each MiB of its body. Holds for every webhook, as do all settings below.
 	RequestTimeoutMS int `env:"WEBHOOK_REQUEST_TIMEOUT_MS" envDefault:"30000" range:"100,600000" unit:"milliseconds" zero:"default"`
 	// Refuses to post to loopback and private addresses. Set it
 	// where people whom you do not trust set webhooks. Link-local addresses and

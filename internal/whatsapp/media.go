@@ -77,7 +77,7 @@ func (l *line) download(ctx context.Context, m pombo.Media, into *os.File) error
 	if m.Size == 0 {
 		limit = unknownSize
 	}
-	err := l.client.DownloadToFile(ctx, reference{m}, &bounded{File: into, limit: limit})
+	err := l.client.DownloadToFile(ctx, reference{m}, newBounded(into, limit))
 	if errors.Is(err, whatsmeow.ErrFileLengthMismatch) || errors.Is(err, whatsmeow.ErrInvalidMediaSHA256) {
 		// It is what the sender encrypted with the message's key, and complete; these
 		// are found at the end. Other clients show it.
@@ -93,15 +93,13 @@ func downloadError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errNoAddress), errors.Is(err, whatsmeow.ErrNoURLPresent), errors.Is(err, whatsmeow.ErrUnknownMediaType):
+	case errors.Is(err, whatsmeow.ErrNoURLPresent), errors.Is(err, whatsmeow.ErrUnknownMediaType):
 		return pombo.Errorf(pombo.Invalid, "the message does not say where on WhatsApp it is")
 	case errors.Is(err, whatsmeow.ErrInvalidMediaHMAC), errors.Is(err, whatsmeow.ErrInvalidMediaEncSHA256),
 		errors.Is(err, whatsmeow.ErrTooShortFile), errors.Is(err, errTooLong):
 		return pombo.Errorf(pombo.Invalid, "what WhatsApp has is not what the message says")
 	case errors.As(err, &status):
 		return pombo.Errorf(pombo.Unavailable, "WhatsApp's media server answered %d", status.StatusCode)
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrClosed):
-		return err
 	}
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -109,8 +107,6 @@ func downloadError(err error) error {
 	}
 	return pombo.Errorf(pombo.Unavailable, "WhatsApp's media server could not be reached")
 }
-
-var errNoAddress = errors.New("no address of WhatsApp's")
 
 // reference is a file as whatsmeow wants it described. The sender of the message
 // chose the addresses in it, so only those are used that lead to WhatsApp.
@@ -155,10 +151,17 @@ func (r reference) GetMediaType() whatsmeow.MediaType {
 }
 
 // bounded is a file that takes only so many bytes. whatsmeow would take whatever
-// comes, and set aside whatever is announced.
+// comes, and set aside whatever is announced. It has the methods that whatsmeow
+// wants and no others, by which more could get into the file.
 type bounded struct {
-	*os.File
+	io.ReadSeeker
+	io.ReaderAt
+	file  *os.File
 	limit int64
+}
+
+func newBounded(f *os.File, limit int64) *bounded {
+	return &bounded{ReadSeeker: f, ReaderAt: f, file: f, limit: limit}
 }
 
 // Write refuses what is beyond the limit.
@@ -170,13 +173,22 @@ func (b *bounded) Write(p []byte) (int, error) {
 	if at+int64(len(p)) > b.limit {
 		return 0, errTooLong
 	}
-	return b.File.Write(p)
+	return b.file.Write(p)
 }
 
-// ReadFrom hides that of os.File, which would not ask Write.
-func (b *bounded) ReadFrom(r io.Reader) (int64, error) {
-	return io.Copy(struct{ io.Writer }{b}, r)
+// WriteAt refuses what is beyond the limit.
+func (b *bounded) WriteAt(p []byte, at int64) (int, error) {
+	if at+int64(len(p)) > b.limit {
+		return 0, errTooLong
+	}
+	return b.file.WriteAt(p, at)
 }
+
+// Truncate changes the file's length.
+func (b *bounded) Truncate(size int64) error { return b.file.Truncate(size) }
+
+// Stat describes the file.
+func (b *bounded) Stat() (os.FileInfo, error) { return b.file.Stat() }
 
 // MediaOf finds the file of a message that a caller gave. Errors: Invalid.
 func (s *Session) MediaOf(r pombo.MediaRequest) (pombo.Media, error) {
