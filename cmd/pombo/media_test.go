@@ -186,3 +186,33 @@ func ask(t *testing.T, server *pombotest.Process, path, body string) io.Reader {
 	}
 	return resp.Body
 }
+
+// A gateway that is killed while it fetches a file sends the event with its file when
+// it is back.
+func TestMediaAfterKill(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	receiver := pombotest.NewReceiver(t)
+	server := program(t, network)
+	server.Start()
+	pombotest.Pair(t, server.Client, network.Server, "kill", phone, receiver.URL)
+	server.Must("POST", "/webhook/set/kill", map[string]any{"webhook": map[string]any{
+		"enabled": true, "url": receiver.URL, "events": []string{"MESSAGES_UPSERT"}, "base64": true,
+	}}, nil)
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultMedia, Ms: 60_000})
+	content := base64.StdEncoding.EncodeToString([]byte("before and after"))
+	file, err := network.SendMedia(t.Context(), sandbox.MediaRequest{From: contact, To: phone, Kind: "image", Content: content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What comes later in another chat is told, so the file's event is stored.
+	other := network.Write("5511977770003", phone, "in another chat")
+	receiver.Wait(t, "messages.upsert", func(p pombotest.Post) bool { return p.Message().Key.ID == other })
+	server.Kill()
+	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultClear})
+	server.Start()
+	post := receiver.Wait(t, "messages.upsert", func(p pombotest.Post) bool { return p.Message().Key.ID == file.ID })
+	if !strings.Contains(string(post.Data), `"base64":"`+content+`"`) {
+		t.Errorf("it came as %s", post.Data)
+	}
+	network.CheckRules(t)
+}

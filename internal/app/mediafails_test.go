@@ -34,6 +34,17 @@ func TestMediaTriedAgain(t *testing.T) {
 		k.carries(k.file(k.sendFile(request)), content)
 		k.cdn(0, 0)
 	})
+	k.on("of a group, the phone uploads it again", func(k *talk) {
+		group, err := k.network.CreateGroup(k.Context(), sandbox.GroupRequest{From: contact, Subject: "g", Participants: []string{phone}})
+		if err != nil {
+			k.Fatal(err)
+		}
+		k.cdn(404, 0)
+		inGroup := request
+		inGroup.From, inGroup.To = contact, group.JID
+		k.carries(k.file(k.sendFile(inGroup)), content)
+		k.cdn(0, 0)
+	})
 	k.on("the phone has it no more", func(k *talk) {
 		k.cdn(503, 0) // until what comes next is said
 		id := k.sendFile(request)
