@@ -50,7 +50,7 @@ type Server struct {
 	// The address under which others reach this server. It is sent as server_url
 	// with each event; without it, that field is left out.
 	URL WebURL `env:"SERVER_URL" allowed:"an absolute http:// or https:// URL"`
-	// The folder for the database, the API key and the sandbox's
+	// The folder for the database, the API key, the files of messages and the sandbox's
 	// state. It is made if it is missing.
 	DataDir string `env:"POMBO_DATA_DIR" envDefault:"./data" allowed:"a path"`
 }

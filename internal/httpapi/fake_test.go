@@ -166,13 +166,31 @@ func (f *fake) Picture(_ context.Context, name, number string) (jid, url string,
 	return number + "@s.whatsapp.net", "", f.do("picture %s %s", name, number)
 }
 
-func (f *fake) OpenMedia(_ context.Context, id string) (*pombo.MediaFile, error) {
+func (f *fake) OpenMedia(ctx context.Context, id string) (*pombo.MediaFile, error) {
+	if id == "slow" {
+		return fakeFile(), f.slow(ctx)
+	}
 	return fakeFile(), f.do("open media %s", id)
 }
 
-func (f *fake) MessageMedia(_ context.Context, name string, r pombo.MediaRequest) (*pombo.MediaFile, error) {
+func (f *fake) MessageMedia(ctx context.Context, name string, r pombo.MediaRequest) (*pombo.MediaFile, error) {
+	if r.Key.ID == "slow" {
+		return fakeFile(), f.slow(ctx)
+	}
 	return fakeFile(), f.do("media %s %s", name, r.Key.ID)
 }
+
+// slow takes longer than a server of tests allows for reading a request.
+func (f *fake) slow(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(4 * slowRead):
+		return nil
+	}
+}
+
+const slowRead = 50 * time.Millisecond
 
 func fakeFile() *pombo.MediaFile {
 	return &pombo.MediaFile{

@@ -17,6 +17,7 @@ import (
 // browsers are told to show nothing but pictures, sound and films, to believe the
 // type, and to run nothing.
 func (s *server) media(w http.ResponseWriter, r *http.Request) {
+	unhurried(w)
 	f, err := s.Media.OpenMedia(r.Context(), r.PathValue("id"))
 	if err != nil {
 		s.fail(w, r, err)

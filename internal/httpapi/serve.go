@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"pombo"
 	"pombo/internal/evolution"
@@ -57,7 +58,16 @@ func (s *server) answer(r route, w http.ResponseWriter, req *http.Request) (answ
 			return answer{}, err
 		}
 	}
+	unhurried(w)
 	return r.handle(s, c)
+}
+
+// unhurried lets the handling of a request, which has been read, take longer than
+// the server allows for reading it: otherwise net/http would take the end of that
+// time for the client's leaving.
+func unhurried(w http.ResponseWriter) {
+	// What cannot do so has no such limit either: a recorder, in tests.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // readBody reads a body whatever its content type says: clients forget it.
