@@ -22,6 +22,9 @@ type Store interface {
 	Pending(ctx context.Context, webhookID string, after int64, limit int) ([]pombo.Delivery, error)
 	// PendingInLane is Pending for one lane.
 	PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error)
+	// Parked returns deliveries of a webhook that are pending and parked, those
+	// first whose next attempt is due first.
+	Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error)
 	// Settle takes the results of attempts. It may commit them later, in the
 	// order in which they were handed over; until then a crash repeats those
 	// deliveries. A delivery that is dead by then stays dead.
@@ -44,6 +47,9 @@ type Options struct {
 	// the webhook, in the store and by SetWebhook. One call per webhook at a
 	// time. Without it, a 410 is retried like a 404.
 	Gone func(ctx context.Context, webhookID string)
+	// Report, if set, is told what an operator may want to know. It must not block,
+	// nor call the Dispatcher.
+	Report func(Report)
 	// BlockPrivate refuses to connect to loopback and private addresses. Link-local
 	// ones and those of cloud metadata are refused in any case.
 	BlockPrivate bool
@@ -65,6 +71,8 @@ type Dispatcher struct {
 	log    *slog.Logger
 	gone   func(ctx context.Context, webhookID string)
 	grace  time.Duration
+
+	onReport func(Report)
 
 	client *client
 	slots  *slots
@@ -92,10 +100,11 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 	}
 	d := &Dispatcher{
 		store: o.Store, encode: o.Encode, policy: o.Policy, gone: o.Gone,
-		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		grace:   cmp.Or(o.Grace, 10*time.Second),
-		slots:   newSlots(cmp.Or(o.MaxInFlight, 2048)),
-		runners: map[string]*runner{}, bounds: standardBounds,
+		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		grace:    cmp.Or(o.Grace, 10*time.Second),
+		onReport: o.Report,
+		slots:    newSlots(cmp.Or(o.MaxInFlight, 2048)),
+		runners:  map[string]*runner{}, bounds: standardBounds,
 	}
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())
@@ -224,34 +233,4 @@ func (d *Dispatcher) Notify(ds []pombo.Delivery) {
 		}
 		ds = ds[n:]
 	}
-}
-
-// Stats is what a Dispatcher knows of one webhook at this moment.
-type Stats struct {
-	WebhookID string
-	Enabled   bool
-	Loaded    int  // deliveries in memory, not counting those in flight
-	Behind    bool // the store has more that was not looked at yet
-	Lanes     int  // lanes known to have something pending
-	Waiting   int  // lanes that wait for a retry
-	InFlight  int
-	Delivered uint64 // attempts since the start that were answered with a 2xx
-	Failed    uint64 // all other attempts since the start
-	// Failures counts the failed attempts since LastSuccess, which is zero if
-	// there was none since the start.
-	Failures    int
-	LastSuccess time.Time
-}
-
-// Stats returns the state of all webhooks, by ID.
-func (d *Dispatcher) Stats() []Stats {
-	d.mu.Lock()
-	runners := slices.Collect(maps.Values(d.runners))
-	d.mu.Unlock()
-	all := make([]Stats, 0, len(runners))
-	for _, r := range runners {
-		all = append(all, r.snapshot())
-	}
-	slices.SortFunc(all, func(a, b Stats) int { return cmp.Compare(a.WebhookID, b.WebhookID) })
-	return all
 }
