@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pombo"
@@ -220,7 +221,7 @@ func (r *runner) await(ln *lane, legs []leg, alone bool, now time.Time) {
 			ln.tried[l.a.Delivery] = over
 		}
 	}
-	came := len(ln.queue) > 0 // after it was found to be alone
+	came := slices.ContainsFunc(ln.queue, func(d pombo.Delivery) bool { return d.Attempts < suspectAfter }) // meanwhile
 	r.win.again(ln, first.a.Number, first.due, first.asked, now)
 	if ln.phase == waiting && alone {
 		ln.alone, r.circuit.alone = true, r.circuit.open && !came
