@@ -38,6 +38,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"AppendAnswerLost", testAppendAnswerLost},
 		{"Paging", testPaging},
 		{"Lanes", testLanes},
+		{"Parked", testParked},
 		{"Settle", testSettle},
 		{"SettleTwice", testSettleTwice},
 		{"SettleTooLate", testSettleTooLate},
