@@ -183,7 +183,7 @@ func within(done <-chan struct{}, limit time.Duration) bool {
 // A change of where or how it is posted applies to what is pending, and makes
 // due at once what waits for a retry.
 func (d *Dispatcher) SetWebhook(w pombo.Webhook) {
-	w.Headers, w.Events = maps.Clone(w.Headers), slices.Clone(w.Events)
+	w.Headers, w.Events, w.Secrets = maps.Clone(w.Headers), slices.Clone(w.Events), slices.Clone(w.Secrets)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.runners[w.ID]

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,7 +90,8 @@ func (r *runner) set(w pombo.Webhook) {
 		r.active, r.began, r.resumed = true, now, false
 		r.feed.restart()
 		r.parking.restart()
-	case old.URL != w.URL || old.ByEvents != w.ByEvents || old.Base64 != w.Base64 || !maps.Equal(old.Headers, w.Headers):
+	case old.URL != w.URL || old.ByEvents != w.ByEvents || old.Base64 != w.Base64 || !maps.Equal(old.Headers, w.Headers) ||
+		!slices.EqualFunc(old.Secrets, w.Secrets, func(a, b pombo.SigningSecret) bool { return a.Key == b.Key && a.Until.Equal(b.Until) }):
 		r.version++
 		r.forgive(now)
 		r.win.hurry(false, now)
@@ -371,7 +373,7 @@ func (r *runner) attempt(f flight) result {
 		res.fail(codeEncode, "The event's body could not be put together; the gateway's log has the cause.")
 		return res
 	}
-	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header})
+	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header, secrets: f.webhook.Secrets})
 }
 
 // judge turns a result into what becomes of the delivery.
