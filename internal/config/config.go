@@ -25,6 +25,7 @@ type Config struct {
 	Database Database
 	Webhook  Webhook
 	Retry    Retry
+	Alarm    Alarm
 	WhatsApp WhatsApp
 	Log      Log
 	CORS     CORS
@@ -123,6 +124,22 @@ type Retry struct {
 	// Takes WEBHOOK_RETRY_MAX_ATTEMPTS and the list of statuses literally, as the
 	// Evolution API does. Events are then lost in an outage that outlasts them.
 	Strict bool `env:"WEBHOOK_RETRY_STRICT" envDefault:"false"`
+}
+
+// Alarm says where and when the operator is told of trouble: a webhook whose
+// endpoint fails or is gone, events that were given up, a long backlog, an
+// instance that is not connected. The same is logged in any case.
+type Alarm struct {
+	// Where alarms are posted to, each as a JSON object (docs/deliveries.md). Without it, they
+	// are only logged.
+	URL Secret `env:"WEBHOOK_OPERATIONAL_URL" secret:"url" allowed:"an absolute http:// or https:// URL"`
+	// Signs alarms by the Standard Webhooks scheme.
+	Secret Secret `env:"WEBHOOK_OPERATIONAL_SECRET" secret:"true" allowed:"whsec_ and base64 of 24 to 64 bytes"`
+	// How many events may wait for one webhook before an alarm is raised.
+	Backlog int `env:"WEBHOOK_OPERATIONAL_BACKLOG" envDefault:"10000" range:"1,100000000" unit:"events" zero:"default"`
+	// For how long an instance that is paired may be without a
+	// connection to WhatsApp before an alarm is raised.
+	OfflineMinutes float64 `env:"WEBHOOK_OPERATIONAL_OFFLINE_MINUTES" envDefault:"10" range:"0.01,100000" unit:"minutes" zero:"default"`
 }
 
 // WhatsApp says how the gateway presents itself to WhatsApp.

@@ -103,7 +103,7 @@ func (c *client) post(ctx context.Context, m message) (res result) {
 		res.fail(codeURL, "The webhook's URL is not one that can be posted to: it must be absolute, with http or https and a host.")
 		return res
 	}
-	signature, err := sign(m.secrets, m.id, res.at, m.body)
+	signature, err := Sign(m.secrets, m.id, res.at, m.body)
 	if err != nil {
 		res.fail(codeSecret, "The webhook's signing secret is not valid: set it again.")
 		return res

@@ -43,10 +43,10 @@ type Options struct {
 	// Policy is DefaultPolicy if its Timeout is 0.
 	Policy Policy
 	Logger *slog.Logger // nil: nothing is logged
-	// Gone is called when an endpoint answers 410 Gone: it is meant to disable
-	// the webhook, in the store and by SetWebhook. One call per webhook at a
-	// time. Without it, a 410 is retried like a 404.
-	Gone func(ctx context.Context, webhookID string)
+	// Gone is called when an endpoint answers 410 Gone, with the webhook as it was
+	// posted to: it is meant to disable it, in the store and by SetWebhook. One
+	// call per webhook at a time. Unless it does so, a 410 is retried like a 404.
+	Gone func(ctx context.Context, w pombo.Webhook)
 	// Report, if set, is told what an operator may want to know. It must not block,
 	// nor call the Dispatcher.
 	Report func(Report)
@@ -69,7 +69,7 @@ type Dispatcher struct {
 	encode Encoder
 	policy Policy
 	log    *slog.Logger
-	gone   func(ctx context.Context, webhookID string)
+	gone   func(ctx context.Context, w pombo.Webhook)
 	grace  time.Duration
 
 	onReport func(Report)

@@ -51,8 +51,7 @@ func (r *runner) tellGone(l leg) {
 	if stale {
 		return
 	}
-	r.d.log.Warn("webhook answered 410 Gone", "webhook", r.id)
-	r.d.gone(r.d.settling, r.id)
+	r.d.gone(r.d.settling, f.webhook)
 	r.mu.Lock()
 	r.telling = false
 	r.mu.Unlock()

@@ -17,10 +17,10 @@ const secretPrefix = "whsec_"
 
 var errSecret = errors.New("a signing secret is not whsec_ and base64")
 
-// sign returns the value of webhook-signature for one attempt: a signature for each
+// Sign returns the value of webhook-signature for one attempt: a signature for each
 // secret that is valid at the time at, the first one first; "" without any. It
 // signs "id.timestamp.body" by HMAC-SHA256 (Standard Webhooks, "Signature scheme").
-func sign(secrets []pombo.SigningSecret, id string, at time.Time, body []byte) (string, error) {
+func Sign(secrets []pombo.SigningSecret, id string, at time.Time, body []byte) (string, error) {
 	var list []string
 	for _, s := range secrets {
 		if !s.Until.IsZero() && !at.Round(0).Before(s.Until) {

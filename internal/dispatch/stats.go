@@ -12,6 +12,7 @@ import (
 // Stats is what a Dispatcher knows of one webhook at this moment.
 type Stats struct {
 	WebhookID string
+	Webhook   pombo.Webhook // as it is in force; its Headers and Secrets are secret
 	Enabled   bool
 	Loaded    int  // deliveries in memory, not counting those in flight
 	Behind    bool // the store has more that was not looked at yet
@@ -63,7 +64,7 @@ func (r *runner) snapshot() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Stats{
-		WebhookID: r.id, Enabled: r.active,
+		WebhookID: r.id, Webhook: r.webhook, Enabled: r.active,
 		Loaded: r.win.loaded, Behind: r.feed.behind, Lanes: len(r.win.lanes), Waiting: len(r.win.waiting),
 		Parked: len(r.parking.items), InFlight: r.inFlight, Delivered: r.delivered, Failed: r.failed,
 		Failures: r.failures, LastSuccess: r.lastSuccess,

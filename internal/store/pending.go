@@ -107,6 +107,23 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 	return ds, rows.Err()
 }
 
+// CountPending returns how many deliveries are pending for a webhook; it stops
+// counting at limit.
+func (s *Store) CountPending(ctx context.Context, webhookID string, limit int) (int, error) {
+	const doing = "counting pending deliveries"
+	if err := s.askFault("read"); err != nil {
+		return 0, unavailable(doing, err)
+	}
+	var n int
+	err := s.read.QueryRowContext(ctx, s.dialect.form(`
+		SELECT COUNT(*) FROM (SELECT 1 FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND id + 0 > $2 LIMIT $3) AS first`),
+		webhookID, s.hooks.Load().deadThrough[webhookID], limit).Scan(&n)
+	if err != nil {
+		return 0, readError(ctx, doing, err)
+	}
+	return n, nil
+}
+
 // WebhooksWithPending returns the IDs of the webhooks that have deliveries
 // pending, in order.
 func (s *Store) WebhooksWithPending(ctx context.Context) ([]string, error) {

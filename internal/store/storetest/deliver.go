@@ -111,6 +111,59 @@ func testParked(t *testing.T, b *bench) {
 	equal(t, "parked of a webhook that is off", parked(w.ID, 10), "")
 }
 
+func testWebhookGone(t *testing.T, b *bench) {
+	b.open()
+	i, w := b.instance("i")
+	_, v := b.instance("j")
+	b.must(b.Append(b.ctx(), events(i, "a", 0, 3)...))
+	disable := func(id, url string, want bool) {
+		t.Helper()
+		done, err := b.DisableWebhook(b.ctx(), id, url)
+		b.must(err)
+		if done != want {
+			t.Errorf("switched %s off: %v, want %v", url, done, want)
+		}
+	}
+	count := func(limit, want int) {
+		t.Helper()
+		n, err := b.CountPending(b.ctx(), w.ID, limit)
+		b.must(err)
+		if n != want {
+			t.Errorf("counted %d of at most %d, want %d", n, limit, want)
+		}
+	}
+	count(10, 3)
+	count(2, 2)
+	disable(w.ID, "http://another", false)
+	disable("nobody", w.URL, false)
+	count(10, 3)
+	first := b.pendingOf(w)[0].ID
+	disable(w.ID, w.URL, true)
+	count(10, 0)
+	b.wantState(first, pombo.Dead, pombo.Disabled, 0)
+	check := func() {
+		t.Helper()
+		found, ok, err := b.Webhook(b.ctx(), i.ID)
+		b.must(err)
+		if !ok || found.Enabled || found.URL != w.URL {
+			t.Errorf("found %+v", found)
+		}
+		other, _, err := b.Webhook(b.ctx(), v.Instance)
+		b.must(err)
+		if !other.Enabled {
+			t.Error("another webhook was switched off, too")
+		}
+	}
+	check()
+	disable(w.ID, w.URL, false) // it is off
+	b.must(b.Append(b.ctx(), events(i, "a", 3, 5)...))
+	b.wantPending(w)
+	b.reopen()
+	check()
+	_, err := b.DisableWebhook(b.ctx(), pombo.GlobalWebhookID, "http://global")
+	wantKind(t, err, pombo.Invalid)
+}
+
 func testSettle(t *testing.T, b *bench) {
 	b.open()
 	i, w := b.instance("i")

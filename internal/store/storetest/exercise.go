@@ -47,6 +47,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"SettleParallel", testSettleParallel},
 		{"Webhook", testWebhook},
 		{"WebhookDisable", testWebhookDisable},
+		{"WebhookGone", testWebhookGone},
 		{"WebhookInForce", testWebhookInForce},
 		{"WebhookGlobal", testWebhookGlobal},
 		{"InstanceCreate", testInstanceCreate},
