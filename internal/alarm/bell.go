@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -304,7 +305,13 @@ func (b *Bell) deliver(ctx context.Context, p posting) {
 			b.failing = true
 			b.log.Warn("the operational webhook (WEBHOOK_OPERATIONAL_URL) does not take alarms", "error", err)
 		}
-		if n == len(pauses) || !sleep(ctx, pauses[min(n, len(pauses)-1)]) {
+		if n < len(pauses) && !sleep(ctx, pauses[n]) || ctx.Err() != nil {
+			b.mu.Lock()
+			b.queue = slices.Insert(b.queue, 0, p) // Run tries once more
+			b.mu.Unlock()
+			return
+		}
+		if n == len(pauses) {
 			b.log.Warn("an alarm was not posted", "kind", p.kind, "error", err)
 			return
 		}
