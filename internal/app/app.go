@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pombo"
+	"pombo/internal/alarm"
 	"pombo/internal/config"
 	"pombo/internal/dispatch"
 	"pombo/internal/httpapi"
@@ -48,6 +49,8 @@ type App struct {
 	deliver *dispatch.Dispatcher
 	media   *media.Manager
 	phones  *whatsapp.Network
+	bell    *alarm.Bell
+	reports chan dispatch.Report
 
 	listener net.Listener
 	server   *http.Server
@@ -65,7 +68,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{o: o, log: o.Logger, failed: make(chan error, 2)}
+	a := &App{o: o, log: o.Logger, failed: make(chan error, 2), reports: make(chan dispatch.Report, 1024)}
 	defer func() {
 		if err != nil {
 			_ = a.Close(context.WithoutCancel(ctx)) // the first error is the one that matters
@@ -146,9 +149,10 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err := a.openMedia(); err != nil {
 		return err
 	}
+	a.openBell()
 	a.deliver = dispatch.New(dispatch.Options{
 		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
-		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace,
+		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace, Gone: a.gone, Report: a.reported,
 	})
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
@@ -157,7 +161,10 @@ func (a *App) open(ctx context.Context) (err error) {
 		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
 		Files:      a.media,
-		Logger:     a.log.With("part", "instance"),
+		BlockedHost: func(host string) (string, bool) {
+			return dispatch.BlockedLiteral(host, cfg.Webhook.BlockPrivate)
+		},
+		Logger: a.log.With("part", "instance"),
 	})
 	hooks, err := a.store.Webhooks(ctx)
 	if err != nil {
@@ -184,6 +191,9 @@ func (a *App) serve() {
 	a.running.Go(func() { a.phones.Run(ctx) })
 	a.running.Go(func() { a.media.Run(ctx) })
 	a.running.Go(func() { a.manager.Restore(ctx) })
+	a.running.Go(func() { a.bell.Run(ctx) })
+	a.running.Go(func() { a.ringReports(ctx) })
+	a.running.Go(func() { a.watch(ctx) })
 
 	a.server = &http.Server{
 		Handler:           a.handler(),

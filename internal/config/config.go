@@ -26,6 +26,7 @@ type Config struct {
 	Webhook  Webhook
 	Retry    Retry
 	Media    Media
+	Alarm    Alarm
 	WhatsApp WhatsApp
 	Log      Log
 	CORS     CORS
@@ -145,6 +146,22 @@ type Media struct {
 	MaxMB int `env:"POMBO_MEDIA_MAX_MB" envDefault:"2048" range:"1,10000000" unit:"MiB"`
 	// The largest file that is sent with an event. The events of larger ones go without.
 	Base64MaxMB int `env:"POMBO_MEDIA_BASE64_MAX_MB" envDefault:"128" range:"1,2048" unit:"MiB"`
+}
+
+// Alarm says where and when the operator is told of trouble: a webhook whose
+// endpoint fails or is gone, events that were given up, a long backlog, an
+// instance that is not connected. The same is logged in any case.
+type Alarm struct {
+	// Where alarms are posted to, each as a JSON object (docs/deliveries.md). Without it, they
+	// are only logged.
+	URL Secret `env:"WEBHOOK_OPERATIONAL_URL" secret:"url" allowed:"an absolute http:// or https:// URL"`
+	// Signs alarms by the Standard Webhooks scheme.
+	Secret Secret `env:"WEBHOOK_OPERATIONAL_SECRET" secret:"true" allowed:"whsec_ and base64 of 24 to 64 bytes"`
+	// How many events may wait for one webhook before an alarm is raised.
+	Backlog int `env:"WEBHOOK_OPERATIONAL_BACKLOG" envDefault:"10000" range:"1,100000000" unit:"events" zero:"default"`
+	// For how long an instance that is paired may be without a
+	// connection to WhatsApp before an alarm is raised.
+	OfflineMinutes float64 `env:"WEBHOOK_OPERATIONAL_OFFLINE_MINUTES" envDefault:"10" range:"0.01,100000" unit:"minutes" zero:"default"`
 }
 
 // WhatsApp says how the gateway presents itself to WhatsApp.

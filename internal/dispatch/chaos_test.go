@@ -28,10 +28,13 @@ type chaos struct {
 	ids      map[int64]string     // the webhook-id each delivery came with
 	busy     map[string]int64     // by lane: what is being answered
 	latest   map[string]int64     // by lane: what came last in this run
+	passed   map[string]int64     // by lane: what was delivered last in this run
+	offLane  map[int64]bool       // parked in this run
 	over     map[int64]int        // the run in which a delivery was taken
 	disabled map[string]time.Time // by webhook: when its rows died last
 	requests int
 	repeats  int
+	parked   int // attempts of parked deliveries
 }
 
 func (c *chaos) draw(n int) int {
@@ -55,7 +58,7 @@ func (c *chaos) isCalm() bool {
 
 // arrive checks a request against all that came before.
 func (c *chaos) arrive(p posted, lane, messageID string) {
-	d := c.store.row(p.ID)
+	d := c.store.handed(p.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
@@ -70,23 +73,45 @@ func (c *chaos) arrive(p posted, lane, messageID string) {
 	if d.Reason == pombo.Disabled && time.Since(c.disabled[d.WebhookID]) > 300*time.Millisecond {
 		c.t.Errorf("delivery %d came though it is dead", p.ID)
 	}
-	if other, ok := c.busy[lane]; ok {
-		c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
+	switch last := c.latest[lane]; {
+	case d.Parked:
+		c.parked++
+	case p.ID < c.passed[lane]:
+		c.t.Errorf("lane %s: %d came after %d was delivered", lane, p.ID, c.passed[lane])
+	case p.ID < last && d.Attempts < suspectAfter-1:
+		c.t.Errorf("lane %s: %d came after %d, though it had failed only %d times", lane, p.ID, last, d.Attempts)
 	}
-	c.busy[lane] = p.ID
-	if last := c.latest[lane]; p.ID < last {
-		c.t.Errorf("lane %s: %d came after %d", lane, p.ID, last)
+	if !d.Parked {
+		if other, ok := c.busy[lane]; ok {
+			c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
+		}
+		c.busy[lane], c.latest[lane] = p.ID, p.ID
 	}
 	if run, ok := c.over[p.ID]; ok && run == c.run {
 		c.t.Errorf("delivery %d came again in the run that had delivered it", p.ID)
 	}
-	c.latest[lane] = p.ID
+}
+
+// settled notes what the dispatcher knows to be delivered.
+func (c *chaos) settled(a pombo.Attempt) {
+	d := c.store.rows[a.Delivery-1] // the store's lock is held
+	lane := "/" + d.WebhookID + d.Event.Chat
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.State == pombo.Delivered && !c.offLane[a.Delivery] {
+		c.passed[lane] = max(c.passed[lane], a.Delivery)
+	}
+	if a.Parked {
+		c.offLane[a.Delivery] = true
+	}
 }
 
 func (c *chaos) leave(lane string, id int64, final bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.busy, lane)
+	if c.busy[lane] == id {
+		delete(c.busy, lane)
+	}
 	if final {
 		c.over[id] = c.run
 	}
@@ -138,6 +163,8 @@ func (c *chaos) restart(o Options, hooks map[string]pombo.Webhook) {
 	crash := c.rnd.IntN(2) == 0
 	c.run++
 	clear(c.latest)
+	clear(c.passed)
+	clear(c.offLane)
 	clear(c.over)
 	c.mu.Unlock()
 	if crash {
@@ -176,7 +203,7 @@ func TestChaos(t *testing.T) {
 func oneChaos(t *testing.T, seed uint64) {
 	c := &chaos{
 		rnd: rand.New(rand.NewPCG(seed, 1)), draws: rand.New(rand.NewPCG(seed, 2)),
-		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, over: map[int64]int{},
+		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, passed: map[string]int64{}, offLane: map[int64]bool{}, over: map[int64]int{},
 		disabled: map[string]time.Time{},
 	}
 	p := DefaultPolicy()
@@ -194,6 +221,7 @@ func oneChaos(t *testing.T, seed uint64) {
 			b.stop()
 			b.start(o)
 		}
+		b.store.onSettle = c.settled
 		b.store.manual, b.store.fault = true, c.fault
 		b.store.slow = func() {
 			if c.draw(3) == 0 {
@@ -286,5 +314,5 @@ func (c *chaos) verify() {
 			c.t.Errorf("delivery %d was given up", id)
 		}
 	}
-	c.t.Logf("%v; %d requests, %d of them repeats, %d runs", states, c.requests, c.repeats, c.run+1)
+	c.t.Logf("%v; %d requests, %d of them repeats, %d of parked ones, %d runs", states, c.requests, c.repeats, c.parked, c.run+1)
 }

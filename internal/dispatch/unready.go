@@ -38,25 +38,39 @@ func (r *runner) hurry(lane pombo.Lane) {
 		return
 	}
 	ln.due = now
-	heap.Init(&r.win.waiting)
+	heap.Fix(&r.win.waiting, ln.index)
 	r.start()
 }
 
-// putOff ends a flight that could not begin, and returns the worker's next one.
-// hurried is how often Hurry had been called before the delivery was put together.
-func (r *runner) putOff(f flight, until time.Time, hurried int64) (flight, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
+// unready tells that there was no attempt, since the delivery could not be put
+// together yet.
+func (l *leg) unready() bool { return l.res.unready != nil }
+
+// notTried is the leg of such a delivery: it is as before.
+func notTried(f flight, res result) leg {
+	a := pombo.Attempt{Delivery: f.delivery.ID, Number: f.delivery.Attempts, State: pombo.Pending, Parked: f.parked != nil}
+	return leg{f: f, a: a, due: res.unready.Until, res: res, skipped: true}
+}
+
+// putOff lets the lane of a delivery that is not ready wait for it. hurried is how
+// often Hurry had been called before it was put together. The caller holds the lock.
+func (r *runner) putOff(l *leg, hurried int64, now time.Time) {
 	if r.d.hurried.Load() != hurried {
-		until = now
+		l.due = now
 	}
-	r.inFlight--
-	if f.generation == r.generation {
-		r.win.again(f.lane, f.delivery.Attempts, until, now)
-		f.lane.unready = f.lane.phase == waiting
-	} else {
-		r.win.finish(f.lane, now)
+	r.land(l, now)
+}
+
+// unprepared tells that ln waits for something that is not ready: there is nothing
+// to post, also while its circuit is open.
+func (ln *lane) unprepared(now time.Time) bool { return ln.unready && ln.due.After(now) }
+
+// nextPrepared returns when a lane that is not ready is looked at again.
+func (w *window) nextPrepared(now time.Time) (due time.Time, ok bool) {
+	for _, ln := range w.waiting {
+		if ln.unprepared(now) && (!ok || ln.due.Before(due)) {
+			due, ok = ln.due, true
+		}
 	}
-	return r.onward()
+	return due, ok
 }

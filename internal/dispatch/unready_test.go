@@ -130,6 +130,49 @@ func TestHurryLeavesRetriesAlone(t *testing.T) {
 	})
 }
 
+// While a circuit is open, a chat that is not ready is no probe, and is asked no more
+// often than otherwise.
+func TestUnreadyBehindAnOpenCircuit(t *testing.T) {
+	var up bool
+	rc := &receiver{t: t}
+	rc.answer = func(posted, *http.Request) int {
+		if up {
+			return 200
+		}
+		return 503
+	}
+	u := &unready{until: time.Minute}
+	onPipe(t, rc.ServeHTTP, Options{Encode: u.encode, Policy: steady()}, func(b *bench) {
+		b.d.SetWebhook(hook("w"))
+		lane := b.add("w", "slow")[0].Lane()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		failed := len(rc.ids())
+		if failed < tripAfter {
+			t.Fatalf("it failed only %d times", failed)
+		}
+		u.change(func() { u.chat = "slow" })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if u.asked < 30 || u.asked > 61 {
+			t.Errorf("it was put together %d times in an hour", u.asked)
+		}
+		up = true
+		b.add("w", "other") // the probe
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := b.store.pending(); n != 1 {
+			t.Fatalf("%d are pending", n)
+		}
+		u.change(func() { u.chat = "" })
+		b.d.Hurry(lane)
+		synctest.Wait()
+		if n := b.store.pending(); n != 0 || len(rc.ids()) != failed+2 {
+			t.Errorf("%d are pending after %d attempts", n, len(rc.ids())-failed)
+		}
+	})
+}
+
 // stream is a body that is not in memory.
 type stream string
 
@@ -162,5 +205,19 @@ func TestStreamedBody(t *testing.T) {
 	})
 	if got := DefaultPolicy().timeout(90 << 20); got != 2*time.Minute {
 		t.Errorf("90 MiB may take %s", got)
+	}
+}
+
+// A body is signed alike wherever it comes from.
+func TestStreamedSignature(t *testing.T) {
+	secrets := []pombo.SigningSecret{{Key: "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}, {Key: "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIx"}}
+	text := strings.Repeat("x", 100_000)
+	at := time.Unix(1751300000, 0)
+	streamed, err := Sign(secrets, "msg_1", at, stream(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole, err := Sign(secrets, "msg_1", at, Bytes(text)); err != nil || whole != streamed || len(strings.Fields(whole)) != 2 {
+		t.Errorf("%q and %q, %v", whole, streamed, err)
 	}
 }

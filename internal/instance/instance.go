@@ -31,6 +31,9 @@ type WebhookStore interface {
 	GiveUp(ctx context.Context, id pombo.InstanceID) error
 	PutWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
 	Webhook(ctx context.Context, id pombo.InstanceID) (pombo.Webhook, bool, error)
+	// DisableWebhook switches a webhook off if it still posts to url, and tells
+	// whether it did.
+	DisableWebhook(ctx context.Context, id, url string) (bool, error)
 }
 
 // Deliverer is told of each change to a webhook, so that it is in force for the
@@ -74,6 +77,9 @@ type Options struct {
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session
 	// Files keeps the files of messages.
-	Files  Files
-	Logger *slog.Logger // nil: nothing is logged
+	Files Files
+	// BlockedHost, if set, tells whether the host of a webhook's URL is spelled as
+	// an address that cannot be posted to, and why.
+	BlockedHost func(host string) (reason string, blocked bool)
+	Logger      *slog.Logger // nil: nothing is logged
 }

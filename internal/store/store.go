@@ -65,7 +65,7 @@ type Store struct {
 	hooks       atomic.Pointer[registry]
 
 	insertEvent, insertDelivery, settle, insertAttempt bulk
-	insertSent, pending, pendingInLane                 statement
+	insertSent, pending, pendingInLane, parked         statement
 
 	queue    *queue
 	stopped  chan struct{} // closed when Close begins
@@ -174,6 +174,7 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 		{&s.insertSent, writes, insertSentQuery},
 		{&s.pending, s.read, pendingQuery},
 		{&s.pendingInLane, s.read, laneQuery},
+		{&s.parked, s.read, parkedQuery},
 	} {
 		var err error
 		if *q.into, err = prepare(ctx, s.dialect, q.db, q.query); err != nil {
