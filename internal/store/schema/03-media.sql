@@ -1,4 +1,4 @@
--- v1 -> v2: Files of messages
+-- v2 -> v3: Files of messages
 
 -- The file of an event's message (pombo_media.id), '' if there is none, and where
 -- in data it goes when it is sent with the event.
