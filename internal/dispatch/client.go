@@ -195,7 +195,7 @@ func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m me
 		_ = body.Close() // nothing was read
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
-	req.ContentLength = m.body.Size()
+	req.ContentLength, req.GetBody = m.body.Size(), m.body.Open
 	if custom {
 		for k, vs := range m.custom {
 			req.Header[http.CanonicalHeaderKey(k)] = vs
