@@ -224,7 +224,7 @@ func goingAway(first int, what []byte) tableCase {
 		srv := &http.Server{Handler: plainly(http.StatusOK), ErrorLog: quiet, TLSConfig: certified.TLS.Clone()}
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(l) }()
-		defer func() { srv.Close(); <-served; l.wg.Wait() }()
+		defer func() { _, _ = srv.Close(), <-served; l.wg.Wait() }()
 		return outcomeOf(t, "https://"+plain.Addr().String(), Options{}, nil, func(d *Dispatcher) {
 			d.client.transport.TLSClientConfig = &tls.Config{RootCAs: certified.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 		})
