@@ -105,7 +105,9 @@ func ring(t *testing.T, r *receiver, o Options, f func(b *Bell)) {
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 }
 

@@ -159,6 +159,7 @@ func TestPromiseAlarms(t *testing.T) {
 	p.set(`{"enabled":true,"url":"` + p.receiver.URL + `","events":["MESSAGES_UPSERT"]}`)
 	p.receiver.Answer(func(int, pombotest.Post) int { return http.StatusUnprocessableEntity })
 	p.network.Write(contact, phone, "hello")
+	p.receiver.Wait(t, "messages.upsert", nil)
 	p.network.Down()
 	a := p.rings("events.died")
 	if a.Data.Count != 1 || a.Data.Status != 422 || a.Data.Event != "MESSAGES_UPSERT" || a.Data.MessageID == "" {

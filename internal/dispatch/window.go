@@ -57,6 +57,7 @@ type usage struct {
 //     for a flight that was kept over a reset, until the scan has caught up).
 //  4. A lane with more set takes new deliveries from the store alone: what is
 //     announced or scanned meanwhile is only noted, or it would overtake.
+//     A parked delivery is in no lane: it is the business of parked.go alone.
 //  5. A lane that waits has nothing loaded. It takes no room from the others
 //     and is read again, from the delivery it waits for on.
 //  6. A lane is forgotten only when it has nothing loaded, nothing in flight,
