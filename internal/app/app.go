@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"pombo"
+	"pombo/internal/alarm"
 	"pombo/internal/config"
 	"pombo/internal/dispatch"
 	"pombo/internal/httpapi"
 	"pombo/internal/instance"
+	"pombo/internal/media"
 	"pombo/internal/sandbox"
 	"pombo/internal/store"
 	"pombo/internal/whatsapp"
@@ -45,7 +47,10 @@ type App struct {
 	store   *store.Store
 	manager *instance.Manager
 	deliver *dispatch.Dispatcher
+	media   *media.Manager
 	phones  *whatsapp.Network
+	bell    *alarm.Bell
+	reports chan dispatch.Report
 
 	listener net.Listener
 	server   *http.Server
@@ -63,7 +68,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{o: o, log: o.Logger, failed: make(chan error, 2)}
+	a := &App{o: o, log: o.Logger, failed: make(chan error, 2), reports: make(chan dispatch.Report, 1024)}
 	defer func() {
 		if err != nil {
 			_ = a.Close(context.WithoutCancel(ctx)) // the first error is the one that matters
@@ -132,15 +137,22 @@ func (a *App) open(ctx context.Context) (err error) {
 	global := cfg.GlobalWebhook()
 	a.store, err = store.Open(ctx, store.Options{
 		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
-		OnAppend: func(ds []pombo.Delivery) { a.deliver.Notify(ds) },
-		Fault:    a.o.Faults.Store,
+		OnAppend: func(ds []pombo.Delivery) {
+			a.media.Ahead(ds)
+			a.deliver.Notify(ds)
+		},
+		Fault: a.o.Faults.Store,
 	})
 	if err != nil {
 		return err
 	}
+	if err := a.openMedia(); err != nil {
+		return err
+	}
+	a.openBell()
 	a.deliver = dispatch.New(dispatch.Options{
 		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
-		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace,
+		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace, Gone: a.gone, Report: a.reported,
 	})
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
@@ -148,7 +160,11 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.manager = instance.New(instance.Options{
 		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
-		Logger:     a.log.With("part", "instance"),
+		Files:      a.media,
+		BlockedHost: func(host string) (string, bool) {
+			return dispatch.BlockedLiteral(host, cfg.Webhook.BlockPrivate)
+		},
+		Logger: a.log.With("part", "instance"),
 	})
 	hooks, err := a.store.Webhooks(ctx)
 	if err != nil {
@@ -173,7 +189,11 @@ func (a *App) serve() {
 		}
 	})
 	a.running.Go(func() { a.phones.Run(ctx) })
+	a.running.Go(func() { a.media.Run(ctx) })
 	a.running.Go(func() { a.manager.Restore(ctx) })
+	a.running.Go(func() { a.bell.Run(ctx) })
+	a.running.Go(func() { a.ringReports(ctx) })
+	a.running.Go(func() { a.watch(ctx) })
 
 	a.server = &http.Server{
 		Handler:           a.handler(),
@@ -192,7 +212,7 @@ func (a *App) serve() {
 func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
-		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager,
+		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager, Media: a.manager,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
@@ -268,6 +288,9 @@ func (a *App) Close(ctx context.Context) error {
 		note("closing sessions", a.manager.Close(ctx))
 	}
 	a.running.Wait()
+	if a.media != nil {
+		a.media.Close()
+	}
 	if a.store != nil {
 		note("closing the store", a.store.Close())
 	}

@@ -37,6 +37,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
+		File:    a.fileNamer(),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
 		Unsynced: store.Unsynced, Sync: a.store.Sync,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,

@@ -31,6 +31,9 @@ type WebhookStore interface {
 	GiveUp(ctx context.Context, id pombo.InstanceID) error
 	PutWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
 	Webhook(ctx context.Context, id pombo.InstanceID) (pombo.Webhook, bool, error)
+	// DisableWebhook switches a webhook off if it still posts to url, and tells
+	// whether it did.
+	DisableWebhook(ctx context.Context, id, url string) (bool, error)
 }
 
 // Deliverer is told of each change to a webhook, so that it is in force for the
@@ -73,5 +76,10 @@ type Options struct {
 	// NewSession makes the session of an instance; it must not connect yet. A
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session
-	Logger     *slog.Logger // nil: nothing is logged
+	// Files keeps the files of messages.
+	Files Files
+	// BlockedHost, if set, tells whether the host of a webhook's URL is spelled as
+	// an address that cannot be posted to, and why.
+	BlockedHost func(host string) (reason string, blocked bool)
+	Logger      *slog.Logger // nil: nothing is logged
 }

@@ -31,6 +31,14 @@ func (r *registry) wanting(e *pombo.Event, ids []string) []string {
 	return ids
 }
 
+// wantsFile tells whether one of the webhooks that want e wants its file with it.
+func (r *registry) wantsFile(e *pombo.Event) bool {
+	if w, ok := r.byInstance[e.Instance]; ok && w.Base64 && w.Wants(e.Name) {
+		return true
+	}
+	return r.global != nil && r.global.Base64 && r.global.Wants(e.Name)
+}
+
 func (r *registry) copy() *registry {
 	return &registry{global: r.global, byInstance: maps.Clone(r.byInstance), deadThrough: maps.Clone(r.deadThrough)}
 }

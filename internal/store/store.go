@@ -59,12 +59,14 @@ type Store struct {
 	read    *sql.DB // for reads of our own
 	devices *sqlstore.Container
 
-	uid       string // of this database, for MessageID
-	hasGlobal bool
-	hooks     atomic.Pointer[registry]
+	uid string // of this database, for MessageID
+	// mediaSecret is what MediaSecret returns.
+	mediaSecret string
+	hasGlobal   bool
+	hooks       atomic.Pointer[registry]
 
 	insertEvent, insertDelivery, settle, insertAttempt bulk
-	insertSent, pending, pendingInLane                 statement
+	insertSent, pending, pendingInLane, parked         statement
 
 	queue    *queue
 	stopped  chan struct{} // closed when Close begins
@@ -173,6 +175,7 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 		{&s.insertSent, writes, insertSentQuery},
 		{&s.pending, s.read, pendingQuery},
 		{&s.pendingInLane, s.read, laneQuery},
+		{&s.parked, s.read, parkedQuery},
 	} {
 		var err error
 		if *q.into, err = prepare(ctx, s.dialect, q.db, q.query); err != nil {

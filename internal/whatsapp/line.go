@@ -79,6 +79,9 @@ func (s *Session) newLine(d *store.Device) *line {
 	l.scope = translate.Scope{
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
 	}
+	if file := s.n.o.File; file != nil {
+		l.scope.File = func(key string) (string, string) { return file(s.id, key) }
+	}
 
 	c := whatsmeow.NewClient(d, lineLogger{newWALogger(s.log, s.n.o.LibraryLog), l})
 	c.SynchronousAck = true

@@ -74,6 +74,11 @@ type Options struct {
 	// "" looks it up.
 	Version string
 
+	// File names the file of the message whose event has this key: its ID, and the
+	// address under which it can be had, "" if there is none. nil: files are left
+	// alone.
+	File func(instance pombo.InstanceID, key string) (id, url string)
+
 	// QRLimit is how many QR codes one pairing shows; 0 means 30.
 	QRLimit int
 	// PhoneClient and PhoneName are what the phone lists under "Linked devices":

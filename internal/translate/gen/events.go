@@ -57,6 +57,8 @@ var messages = map[pombo.EventName]entry{
 			"As in 2.x, `extendedTextMessage` is shown as `conversation` and `documentWithCaptionMessage` as the `documentMessage` in it; other wrappers stay (`ephemeralMessage`, `viewOnceMessageV2`, `editedMessage`, …).",
 			"The key in a `reactionMessage` is as this account sees it: `fromMe` is true if the reaction is to a message of ours.",
 			"A vote in a poll that cannot be read comes as it was sent, as `pollUpdateMessage`.",
+			"A message with a file (an image, video, audio, document or sticker, in whatever wrapper) has, at the end of `message`, `mediaUrl`: where the file can be had, decrypted and without a key, for `POMBO_MEDIA_KEEP_HOURS`. It is there if SERVER_URL is set. The file is fetched from WhatsApp when it is first asked for.",
+			"To a webhook with `webhookBase64`, `message` also has `base64`, the file itself. The event waits for it, and with it what follows in its chat, for `POMBO_MEDIA_DEADLINE_SECONDS` at most; then, or if there is no such file any more, it goes out without, and `mediaError` says why in a sentence.",
 			"A message of a kind that this version does not know has `messageType` `unknown` and, in `raw`, the protobuf as it came.",
 		},
 		golden: "message",

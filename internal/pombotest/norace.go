@@ -1,0 +1,6 @@
+//go:build !race
+
+package pombotest
+
+// RaceDetector tells whether the race detector is on.
+const RaceDetector = false
