@@ -127,7 +127,8 @@ func (r *runner) nextRead() (page, bool) {
 		return page{}, false
 	}
 	if r.parking.wanted(now) {
-		return page{generation: r.generation, parked: true, limit: r.win.pageLimit(parkedPage)}, true
+		// Those that are known may well be the first again.
+		return page{generation: r.generation, parked: true, limit: len(r.parking.items) + r.win.pageLimit(parkedPage)}, true
 	}
 	scan := f.wantsScan(r.win, r.d.policy.Concurrency)
 	if !scan || !f.refilled {
