@@ -17,8 +17,7 @@ import (
 	"pombo"
 )
 
-// A larger run, by hand: go test -run '^TestChaos$' -args -chaos.hooks=200
-// -chaos.steps=70000, which is about 100,000 events.
+// "make chaos-engine" makes larger runs.
 var (
 	chaosRuns  = flag.Int("chaos.runs", 8, "how many seeds")
 	chaosHooks = flag.Int("chaos.hooks", 3, "webhooks in each run")

@@ -124,6 +124,9 @@ func (r *runner) walk(first leg) []leg {
 	var suspects []pombo.Delivery
 	for _, d := range rows {
 		f, ok := r.step(first.f, d)
+		if r.changed(first.f) {
+			ok = false
+		}
 		switch {
 		case !ok:
 			return []leg{first}
@@ -153,7 +156,16 @@ func (r *runner) walk(first leg) []leg {
 	return []leg{first}
 }
 
-// retrySuspect posts a delivery that its lane goes past, and parks it if it fails.
+// changed tells whether the webhook was changed since a flight began.
+func (r *runner) changed(f flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.version != f.version
+}
+
+// retrySuspect posts a delivery that its lane goes past, and parks it if it fails,
+// also if the webhook was changed meanwhile: its lane cannot go back. At the end,
+// it is left as it is.
 func (r *runner) retrySuspect(first flight, d pombo.Delivery) leg {
 	f, ok := r.step(first, d)
 	if ok {
@@ -173,7 +185,7 @@ func (r *runner) step(first flight, d pombo.Delivery) (flight, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// Above tail, it would be taken for new when it is announced.
-	if !r.opened || r.generation != first.generation || r.version != first.version || d.ID > r.win.tail {
+	if !r.opened || r.generation != first.generation || d.ID > r.win.tail {
 		return flight{}, false
 	}
 	if first.lane.tried[d.ID] == over {
