@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,17 +268,22 @@ func TestNetworkFailures(t *testing.T) {
 	})
 }
 
-// gzipBomb answers with a small body that is a large one in disguise.
-func gzipBomb(w http.ResponseWriter, _ *http.Request) {
+// bomb is a small body that is a large one in disguise. It takes a while to make.
+var bomb = sync.OnceValue(func() []byte {
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
-	_, _ = z.Write(make([]byte, 100<<20))
+	_, _ = z.Write(make([]byte, 20<<20))
 	_ = z.Close()
+	return buf.Bytes()
+})
+
+func gzipBomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
-	_, _ = w.Write(buf.Bytes())
+	_, _ = w.Write(bomb())
 }
 
 func TestAnswerBodies(t *testing.T) {
+	bomb()
 	cases := []struct {
 		name    string
 		answer  http.HandlerFunc

@@ -24,6 +24,7 @@ import (
 // The table of docs/deliveries.md, row by row: a row without a case fails, and so
 // does a case without a row, and a case that has another outcome than its row.
 func TestTableOfOutcomes(t *testing.T) {
+	bomb()
 	rows := documented(t)
 	cases := tableCases()
 	for what := range cases {
@@ -86,6 +87,14 @@ func documented(t *testing.T) map[string]want {
 // tableCase makes one attempt.
 type tableCase func(t *testing.T) pombo.Attempt
 
+// hasty is a policy whose timeout a test can wait for, and that a busy machine
+// does not meet by itself.
+func hasty() Policy {
+	p := DefaultPolicy()
+	p.Timeout = 3 * time.Second
+	return p
+}
+
 // answers posts to a server that answers so.
 func answers(h http.HandlerFunc) tableCase {
 	return func(t *testing.T) pombo.Attempt {
@@ -94,7 +103,7 @@ func answers(h http.HandlerFunc) tableCase {
 		srv.Start()
 		defer srv.Close()
 		defer srv.CloseClientConnections()
-		return outcomeOf(t, srv.URL, Options{Policy: quick()}, nil, nil)
+		return outcomeOf(t, srv.URL, Options{Policy: hasty()}, nil, nil)
 	}
 }
 
@@ -159,7 +168,7 @@ func resetting(raw string) tableCase {
 
 func onWire(handle func(net.Conn)) tableCase {
 	return func(t *testing.T) pombo.Attempt {
-		return outcomeOf(t, speaking(t, handle), Options{Policy: quick()}, nil, nil)
+		return outcomeOf(t, speaking(t, handle), Options{Policy: hasty()}, nil, nil)
 	}
 }
 
@@ -377,7 +386,7 @@ func tableCases() map[string][]tableCase {
 		"2xx with a body, short or long": {bodied(200, short), bodied(201, long)},
 		"2xx, then a body that never ends, comes drop by drop, breaks off, is reset, or is a gzip bomb": {
 			bodied(200, endless), bodied(200, never), bodied(202, dripping), bodied(200, broken),
-			resetting("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), bodied(200, gzipBomb),
+			resetting("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), answers(gzipBomb),
 		},
 		"1xx before a 2xx":    each(early, 200, 204),
 		"1xx before an error": each(early, 500, 404),
@@ -405,10 +414,10 @@ func tableCases() map[string][]tableCase {
 		"no connection in time, TLS included": {
 			func(t *testing.T) pombo.Attempt {
 				dial := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
-				return outcomeOf(t, "http://receiver.test/", Options{Policy: quick()}, dial, nil)
+				return outcomeOf(t, "http://receiver.test/", Options{Policy: hasty()}, dial, nil)
 			},
 			func(t *testing.T) pombo.Attempt {
-				return outcomeOf(t, secure(speaking(t, silent)), Options{Policy: quick()}, nil, nil)
+				return outcomeOf(t, secure(speaking(t, silent)), Options{Policy: hasty()}, nil, nil)
 			},
 		},
 		"no TLS, or a certificate that is not trusted": {
