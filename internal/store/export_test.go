@@ -16,8 +16,8 @@ const (
 )
 
 var (
-	PendingQuery, LaneQuery = pendingQuery, laneQuery
-	ParsePostgresURL        = parsePostgresURL
+	PendingQuery, LaneQuery, ParkedQuery = pendingQuery, laneQuery, parkedQuery
+	ParsePostgresURL                     = parsePostgresURL
 )
 
 func (p postgresURL) Schema() string                   { return p.schema }

@@ -27,8 +27,9 @@ const selectPending = selectDelivery + `d.state = 'pending' AND `
 const (
 	pendingQuery = selectPending + `d.webhook_id = $1 AND d.id + 0 > $2 ORDER BY d.id + 0 LIMIT $3`
 	laneQuery    = selectPending + `d.webhook_id = $1 AND d.instance_id = $2 AND d.chat = $3 AND d.id + 0 > $4 ORDER BY d.id + 0 LIMIT $5`
-	parkedQuery  = selectPending + `d.parked AND d.webhook_id = $1 AND d.id + 0 > $2 ORDER BY d.next_attempt_at, d.id + 0 LIMIT $3`
-	afterQuery   = selectPending + `d.id > $1 ORDER BY d.id`
+	// NOT, so that SQLite has no use for another index here.
+	parkedQuery = selectPending + `d.parked AND d.webhook_id = $1 AND NOT (d.id + 0 <= $2) ORDER BY d.next_attempt_at, d.id + 0 LIMIT $3`
+	afterQuery  = selectPending + `d.id > $1 ORDER BY d.id`
 )
 
 // Pending returns deliveries that are pending for a webhook, oldest first: at

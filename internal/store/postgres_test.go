@@ -308,6 +308,7 @@ func TestPostgresPlans(t *testing.T) {
 	for query, want := range map[string]string{
 		strings.NewReplacer("$1", quoted(w.ID), "$2", "100", "$3", "100").Replace(store.PendingQuery):                                           "pombo_delivery_pending",
 		strings.NewReplacer("$1", quoted(w.ID), "$2", quoted(string(i.ID)), "$3", "'chat7'", "$4", "100", "$5", "100").Replace(store.LaneQuery): "pombo_delivery_lane",
+		strings.NewReplacer("$1", quoted(w.ID), "$2", "0", "$3", "100").Replace(store.ParkedQuery):                                              "pombo_delivery_parked",
 	} {
 		rows, err := conn.Query(within(t), "EXPLAIN "+query)
 		must(t, err)

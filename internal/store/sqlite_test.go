@@ -95,6 +95,7 @@ func TestSQLitePlans(t *testing.T) {
 	for query, want := range map[string]string{
 		s.Form(store.PendingQuery): "SEARCH d USING INDEX pombo_delivery_pending (webhook_id=? AND <expr>>?)",
 		s.Form(store.LaneQuery):    "SEARCH d USING INDEX pombo_delivery_lane (webhook_id=? AND instance_id=? AND chat=? AND <expr>>?)",
+		s.Form(store.ParkedQuery):  "SEARCH d USING INDEX pombo_delivery_parked (webhook_id=?)",
 		s.SettleQuery(16):          "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)",
 	} {
 		text := planOf(t, s, query)
