@@ -371,14 +371,13 @@ func tableCases() map[string][]tableCase {
 	secure := func(url string) string { return strings.Replace(url, "http:", "https:", 1) }
 	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	trickle := func(c net.Conn) {
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
-		for {
-			if _, err := io.WriteString(c, "x"); err != nil {
-				return
-			}
-			if _, err := c.Read(make([]byte, 1<<16)); errors.Is(err, io.EOF) {
-				return
-			}
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // an answer before the request is another fault
+			return
+		}
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); err == nil; _, err = io.WriteString(c, "x") {
+			<-tick.C
 		}
 	}
 	return map[string][]tableCase{
