@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,8 +72,13 @@ func TestSignatures(t *testing.T) {
 }
 
 func TestUnsignedAndBadSecrets(t *testing.T) {
+	var mu sync.Mutex
 	var got []http.Header
-	h := func(_ http.ResponseWriter, r *http.Request) { got = append(got, r.Header.Clone()) }
+	h := func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, r.Header.Clone())
+	}
 	onPipe(t, h, Options{Policy: steady()}, func(b *bench) {
 		w := hook("w")
 		w.Headers = map[string]string{"webhook-signature": "v1,forged"}
