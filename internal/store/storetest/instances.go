@@ -410,6 +410,30 @@ func testSent(t *testing.T, b *bench) {
 	wantKind(t, b.PutSent(b.ctx(), pombo.SentMessage{ID: "x"}), pombo.Invalid)
 }
 
+func testPolls(t *testing.T, b *bench) {
+	b.open()
+	p := pombo.Poll{
+		Instance: "i", Chat: "5511@s.whatsapp.net", ID: "3EB0", Author: "1@lid", Secret: []byte{0, 1, 0xff}, Options: []string{"Sim 👍", "Não"}, At: eventTime,
+	}
+	elsewhere := p
+	elsewhere.Chat, elsewhere.Author, elsewhere.At = "1@g.us", "2@lid", eventTime.Add(time.Second)
+	other := p
+	other.Instance, other.Options = "j", []string{}
+	for _, one := range []pombo.Poll{p, elsewhere, other} {
+		b.must(b.PutPoll(b.ctx(), one))
+	}
+	forged := p
+	forged.Author, forged.Options = "3@lid", []string{"x"}
+	b.must(b.PutPoll(b.ctx(), forged))
+	b.reopen()
+	for instance, want := range map[pombo.InstanceID][]pombo.Poll{"i": {p, elsewhere}, "j": {other}, "k": nil} {
+		got, err := b.Polls(b.ctx(), instance, "3EB0")
+		b.must(err)
+		equal(t, "polls", got, want)
+	}
+	wantKind(t, b.PutPoll(b.ctx(), pombo.Poll{ID: "x"}), pombo.Invalid)
+}
+
 func testOneProcess(t *testing.T, b *bench) {
 	b.open()
 	_, err := store.Open(b.ctx(), store.Options{URI: b.uri, LockWait: 100 * time.Millisecond})
