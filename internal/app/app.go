@@ -43,6 +43,7 @@ type App struct {
 	o       Options
 	log     *slog.Logger
 	key     config.Secret
+	jwt     config.Secret // what tokens are signed with; "" if there are none
 	network *network
 	store   *store.Store
 	manager *instance.Manager
@@ -99,6 +100,11 @@ func (a *App) prepare(ctx context.Context) error {
 		return err
 	}
 	a.key = key
+	if cfg.Auth.Type == config.AuthJWT {
+		if a.jwt, err = config.EnsureJWTSecret(cfg.Server.DataDir, cfg.Auth.JWTSecret); err != nil {
+			return err
+		}
+	}
 	if made && a.o.Notices != nil {
 		fmt.Fprintf(a.o.Notices, "No AUTHENTICATION_API_KEY is set, so one was made (kept in the data folder):\n\n  apikey: %s\n\n", key.Reveal())
 	}
@@ -218,6 +224,9 @@ func (a *App) handler() http.Handler {
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
 		CORS:   httpapi.CORS{Origins: cfg.CORS.Origins, Methods: cfg.CORS.Methods, Credentials: cfg.CORS.Credentials},
 		Logger: a.log.With("part", "http"),
+	}
+	if a.jwt != "" {
+		o.JWT = &httpapi.JWT{Secret: a.jwt.Reveal(), Lifetime: time.Duration(cfg.Auth.JWTExpiresIn) * time.Second, Tokens: a.manager}
 	}
 	if a.network.sandbox != nil {
 		o.Sandbox = a.network.sandbox.Control()

@@ -23,6 +23,9 @@ func (c Config) check(given map[string]string) []Problem {
 	if k := c.Auth.APIKey.Reveal(); k != "" && !validKey(k) {
 		add("AUTHENTICATION_API_KEY", "")
 	}
+	if k := c.Auth.JWTSecret.Reveal(); k != "" && !validKey(k) {
+		add("AUTHENTICATION_JWT_SECRET", "")
+	}
 	if sentence := checkDatabaseURI(c.Database.URI.Reveal()); sentence != "" {
 		add("DATABASE_CONNECTION_URI", sentence)
 	}

@@ -10,14 +10,14 @@ import (
 
 // ErrorBody is the body of an answer that tells of an error:
 // {"status","error","response":{"message"}}. The message is an array, of the
-// error's sentence or of its detail, save that 401 has a string and a detail
-// that is an array stands for itself. Errors that are not meant for the caller
+// error's sentence or of its detail, save that 401 without a detail has a string
+// and a detail that is an array stands for itself. Errors that are not meant for the caller
 // are told as such, without their text.
 func ErrorBody(status int, err error) json.RawMessage {
 	var message any
 	var e *pombo.Error
 	switch {
-	case status == http.StatusUnauthorized:
+	case status == http.StatusUnauthorized && (!errors.As(err, &e) || e.Detail == nil):
 		message = "Unauthorized"
 	case !errors.As(err, &e):
 		message = []string{"Internal server error: the server's log tells more"}

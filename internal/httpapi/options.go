@@ -78,6 +78,8 @@ type Options struct {
 	Lookups     Lookups
 	Media       Media
 
+	// JWT, if set, makes the key of an instance a JWT.
+	JWT *JWT
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string
 	// ExposeKeys lets fetchInstances of dialect 1 tell keys

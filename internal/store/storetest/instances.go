@@ -169,7 +169,7 @@ func testWebhookGlobal(t *testing.T, b *bench) {
 func testInstanceCreate(t *testing.T, b *bench) {
 	b.open()
 	i := pombo.Instance{
-		ID: "5b2f3f6e-0000-4000-8000-000000000001", Name: "Loja São Paulo", Token: "t0ken", Integration: "WHATSAPP-BAILEYS",
+		ID: "5b2f3f6e-0000-4000-8000-000000000001", Name: "Loja São Paulo", Token: "t0ken", JWTID: "j1", Integration: "WHATSAPP-BAILEYS",
 		Number: "5511999990000", JID: "5511999990000:3@s.whatsapp.net", LID: "1@lid", ProfileName: "Loja",
 		ProfilePictureURL: "https://pps/x", Settings: pombo.Settings{RejectCall: true, MsgCall: "não", ReadStatus: true},
 		Disconnection: pombo.Disconnection{Code: 401, Object: `{"a":1}`, At: eventTime},

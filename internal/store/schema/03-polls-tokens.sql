@@ -1,4 +1,4 @@
--- v2 -> v3: Polls
+-- v2 -> v3: Polls; which JWT of an instance can be refreshed
 
 -- Polls that came or were sent, kept a while to read the votes in them. Who wrote
 -- a message chooses its ID, so it says nothing without the chat.
@@ -14,3 +14,6 @@ CREATE TABLE pombo_poll (
 );
 CREATE INDEX pombo_poll_age ON pombo_poll (at);
 CREATE INDEX pombo_poll_instance ON pombo_poll (instance_id, at);
+
+-- AUTHENTICATION_TYPE=jwt: '' until the instance got its first token.
+ALTER TABLE pombo_instance ADD COLUMN jwt_id TEXT NOT NULL DEFAULT '';
