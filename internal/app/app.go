@@ -121,7 +121,7 @@ func (a *App) join(ctx context.Context) (err error) {
 	switch {
 	case cfg.Sandbox.Enabled:
 		a.network, err = startSandbox(ctx, sandbox.Options{
-			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode,
+			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode, Gateway: http.HandlerFunc(a.asOwner),
 		})
 	case cfg.Sandbox.URL != "":
 		a.network, err = joinSandbox(ctx, cfg.Sandbox.URL)
@@ -135,6 +135,12 @@ func (a *App) join(ctx context.Context) (err error) {
 func (a *App) shownCode(_ context.Context, name string) (string, error) {
 	v, err := a.manager.Get(name)
 	return v.QR.Code, err
+}
+
+// asOwner answers what the owner of the instances asks, for the sandbox's scenarios.
+func (a *App) asOwner(w http.ResponseWriter, r *http.Request) {
+	r.Header.Set("apikey", a.key.Reveal())
+	a.server.Handler.ServeHTTP(w, r)
 }
 
 // open opens the store and joins the rooms around it.
