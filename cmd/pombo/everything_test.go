@@ -40,6 +40,11 @@ func TestEverything(t *testing.T) {
 			Steps  []struct{ Skipped bool }
 		}
 		server.Must("POST", "/sandbox/scenarios/everything", map[string]any{"instance": name}, &play)
+		for _, n := range pombo.EventNames() {
+			if missing := !slices.Contains(play.Events, string(n)); missing != (n == pombo.ApplicationStartup || slices.Contains(notPlayed, n)) {
+				t.Errorf("%s: among the events that the scenario says it causes: %t", n, !missing)
+			}
+		}
 		for _, s := range play.Steps {
 			if s.Skipped {
 				t.Errorf("a step was skipped: %+v", play.Steps)

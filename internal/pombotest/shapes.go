@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"pombo"
 )
 
 // Shapes are the forms of events' data, as docs/events.md and the golden files show
-// them.
+// them. A field is optional if an example is without it, or the document writes it
+// with a question mark.
 type Shapes map[string]*shape // by wire name
 
 // shape is what a JSON value may look like.
@@ -23,7 +25,10 @@ type shape struct {
 	items    *shape            // of arrays
 }
 
-var documented = regexp.MustCompile("(?s)\n## ([A-Z_]+)\n(.*?)(?:\n```json\n(.*?)\n```|\\z)")
+var (
+	documented = regexp.MustCompile("(?s)^([A-Z_]+)\n(.*?)\n```json\n(.*?)\n```")
+	optional   = regexp.MustCompile(`(\w+)\?`)
+)
 
 // ReadShapes reads the examples of all events; root is the folder of the repository.
 func ReadShapes(t testing.TB, root string) Shapes {
@@ -39,15 +44,21 @@ func ReadShapes(t testing.TB, root string) Shapes {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range documented.FindAllStringSubmatch(string(text), -1) {
-		if m[3] == "" {
+	optionals := map[pombo.EventName][]string{}
+	for _, section := range strings.Split(string(text), "\n## ") {
+		m := documented.FindStringSubmatch(section)
+		if m == nil {
 			continue
 		}
 		var example any
 		if err := json.Unmarshal([]byte(m[3]), &example); err != nil {
 			t.Fatalf("the example of %s: %v", m[1], err)
 		}
-		add(pombo.EventName(m[1]), example)
+		name := pombo.EventName(m[1])
+		add(name, example)
+		for _, field := range optional.FindAllStringSubmatch(m[2], -1) {
+			optionals[name] = append(optionals[name], field[1])
+		}
 	}
 	data := filepath.Join(root, "internal", "translate", "testdata")
 	eachFile(t, filepath.Join(data, "events"), func(raw []byte) error {
@@ -71,7 +82,23 @@ func ReadShapes(t testing.TB, root string) Shapes {
 			return err
 		})
 	}
+	for name, fields := range optionals {
+		out[name.Wire()].relax(fields)
+	}
 	return out
+}
+
+// relax makes fields of these names optional, wherever they stand.
+func (s *shape) relax(fields []string) {
+	for _, name := range fields {
+		delete(s.required, name)
+	}
+	for _, f := range s.fields {
+		f.relax(fields)
+	}
+	if s.items != nil {
+		s.items.relax(fields)
+	}
 }
 
 func eachFile(t testing.TB, folder string, read func([]byte) error) {

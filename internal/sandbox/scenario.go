@@ -112,7 +112,7 @@ type PlayedStep struct {
 	Say     string `json:"say"`
 	Call    string `json:"call"` // method and path
 	Status  int    `json:"status,omitempty"`
-	Skipped bool   `json:"skipped,omitempty"` // it is the gateway's, which this sandbox has no way to
+	Skipped bool   `json:"skipped,omitempty"` // it is the gateway's, which this sandbox has no way to, or builds on such a one
 }
 
 func (s *Server) scenarioRoutes(mux *http.ServeMux) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,7 +33,7 @@ func (s *Server) PlayScenario(ctx context.Context, r PlayRequest) (Play, error) 
 		return Play{}, errorf(Invalid, "Give the \"instance\" whose phone takes part")
 	}
 	run := fmt.Sprintf("%04d", rand.IntN(10000))
-	p := &player{s: s, ctx: ctx, control: s.controlRoutes(), values: map[string]any{
+	p := &player{s: s, ctx: ctx, control: s.controlRoutes(), skipped: map[string]bool{}, values: map[string]any{
 		"instance": url.PathEscape(r.Instance), "name": r.Instance, "run": run,
 		// People whom the instance does not know yet.
 		"ana": "55119" + run + "0001", "bruno": "55119" + run + "0002", "carla": "55119" + run + "0003", "guest": "55119" + run + "0009",
@@ -65,7 +66,11 @@ type player struct {
 	ctx     context.Context
 	control http.Handler
 	values  map[string]any
+	skipped map[string]bool // steps whose answers there are not
 }
+
+// errSkipped is the error of a step that builds on one that was skipped.
+var errSkipped = errors.New("a step before was skipped")
 
 // link links the instance, if it is not, and returns its phone's number.
 func (p *player) link(number string) (string, error) {
@@ -123,16 +128,17 @@ func (p *player) step(step *scenarioStep) (PlayedStep, error) {
 		call, handler = step.Gateway, p.s.options.Gateway
 	}
 	filled, err := p.fill(call)
-	if err != nil {
-		return PlayedStep{}, err
+	if err == nil {
+		call = fmt.Sprint(filled)
 	}
-	taken := PlayedStep{Say: step.Say, Call: fmt.Sprint(filled)}
-	if handler == nil {
+	taken := PlayedStep{Say: step.Say, Call: call}
+	body, bodyErr := p.fill(step.Body)
+	switch err = errors.Join(err, bodyErr); {
+	case handler == nil, errors.Is(err, errSkipped):
 		taken.Skipped = true
+		p.skipped[step.As] = true
 		return taken, nil
-	}
-	body, err := p.fill(step.Body)
-	if err != nil {
+	case err != nil:
 		return taken, err
 	}
 	limit, cancel := context.WithTimeout(p.ctx, untilLimit)
@@ -253,6 +259,9 @@ func (p *player) fillText(text string) (any, error) {
 func (p *player) value(where string) (any, error) {
 	if v, ok := at(p.values, where); ok {
 		return v, nil
+	}
+	if name, _, _ := strings.Cut(where, "."); p.skipped[name] {
+		return nil, errSkipped
 	}
 	return nil, fmt.Errorf("nothing is known of %s", where)
 }

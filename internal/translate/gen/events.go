@@ -59,6 +59,7 @@ var messages = map[pombo.EventName]entry{
 			"A vote in a poll that cannot be read comes as it was sent, as `pollUpdateMessage`.",
 			"A message with a file (an image, video, audio, document or sticker, in whatever wrapper) has, at the end of `message`, `mediaUrl`: where the file can be had, decrypted and without a key, for `POMBO_MEDIA_KEEP_HOURS`. It is there if SERVER_URL is set. The file is fetched from WhatsApp when it is first asked for.",
 			"To a webhook with `webhookBase64`, `message` also has `base64`, the file itself. The event waits for it, and with it what follows in its chat, for `POMBO_MEDIA_DEADLINE_SECONDS` at most; then, or if there is no such file any more, it goes out without, and `mediaError` says why in a sentence.",
+			"What a channel publishes comes too, with `remoteJid` `…@newsletter` and the channel's own number of it as `key.server_id`; the original leaves it out.",
 			"A message of a kind that this version does not know has `messageType` `unknown` and, in `raw`, the protobuf as it came.",
 		},
 		golden: "message",
@@ -169,7 +170,7 @@ var people = map[pombo.EventName]entry{
 	},
 	pombo.GroupsUpsert: {
 		when:   "the account makes a group, joins one or is added to one.",
-		data:   "an array of one group: `id`, `addressingMode`, `subject`, `size`, `creation`, `owner`, `desc?`, `restrict`, `announce`, `isCommunity`, `joinApprovalMode`, `memberAddMode`, `participants` (`[{id, phoneNumber?, lid?, admin}]`), `ephemeralDuration?`, `author?`, …",
+		data:   "an array of one group: `id`, `addressingMode`, `subject`, `size`, `creation`, `owner`, `desc?` with `descId?`, `descOwner?`, `descOwnerPn?`, `descOwnerLid?`, `descTime?`, `restrict`, `announce`, `isCommunity`, `joinApprovalMode`, `memberAddMode`, `participants` (`[{id, phoneNumber?, lid?, admin}]`), `ephemeralDuration?`, `linkedParent?`, `notify?`, `owner_country_code?`, `author?`, `reason?` (`invite`, …).",
 		notes:  []string{"People are phone numbers where known; `…Pn` and `…Lid` hold both forms."},
 		golden: "group-joined",
 	},
@@ -222,7 +223,7 @@ var lifecycle = map[pombo.EventName]entry{
 	pombo.InstanceDelete: {when: "an instance was deleted.", data: "one object: `instanceName`, `instanceId`.", made: fixed(evolution.InstanceDeleted(instance))},
 	pombo.StatusInstance: {
 		when: "an instance was created (`created`) or unlinked from its account (`closed`).",
-		data: "one object: `instance`, `status`, and of a logout `disconnectionAt`, `disconnectionReasonCode`, `disconnectionObject` (a text that holds JSON).",
+		data: "one object: `instance`, `status`, and of a logout `disconnectionAt?`, `disconnectionReasonCode?`, `disconnectionObject?` (a text that holds JSON).",
 		made: fixed(evolution.StatusInstance(instance.Name, evolution.StatusClosed, pombo.Disconnection{Code: 401, Object: evolution.DisconnectionObject(401, noon), At: noon})),
 	},
 	pombo.LogoutInstance: {when: "an instance was unlinked from its account.", data: "null.", made: fixed(evolution.LogoutInstance())},
