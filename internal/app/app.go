@@ -43,6 +43,7 @@ type App struct {
 	o       Options
 	log     *slog.Logger
 	key     config.Secret
+	errors  *errorReports // nil: errors of the API are not reported
 	jwt     config.Secret // what tokens are signed with; "" if there are none
 	network *network
 	store   *store.Store
@@ -206,6 +207,10 @@ func (a *App) serve() {
 	a.running.Go(func() { a.bell.Run(ctx) })
 	a.running.Go(func() { a.ringReports(ctx) })
 	a.running.Go(func() { a.watch(ctx) })
+	if w := a.o.Config.Webhook; w.Errors {
+		a.errors = newErrorReports(w.ErrorsURL.Reveal(), string(a.o.Config.Server.URL), a.log.With("part", "http"))
+		a.running.Go(func() { a.errors.run(ctx) })
+	}
 
 	a.server = &http.Server{
 		Handler:           a.handler(),
@@ -230,6 +235,9 @@ func (a *App) handler() http.Handler {
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
 		CORS:   httpapi.CORS{Origins: cfg.CORS.Origins, Methods: cfg.CORS.Methods, Credentials: cfg.CORS.Credentials},
 		Logger: a.log.With("part", "http"),
+	}
+	if a.errors != nil {
+		o.OnError = a.errors.add
 	}
 	if a.jwt != "" {
 		o.JWT = &httpapi.JWT{Secret: a.jwt.Reveal(), Lifetime: time.Duration(cfg.Auth.JWTExpiresIn) * time.Second, Tokens: a.manager}

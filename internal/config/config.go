@@ -102,6 +102,12 @@ type Webhook struct {
 	// Sends the global webhook the file of a message with it, as webhookBase64 does for
 	// other webhooks.
 	GlobalBase64 bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BASE64" envDefault:"false"`
+	// Reports each error that the API answers with to WEBHOOK_EVENTS_ERRORS_WEBHOOK, in
+	// the form of the original, save that api_key is null. Such reports are not kept:
+	// after five tries, or when the server stops, they are given up.
+	Errors bool `env:"WEBHOOK_EVENTS_ERRORS" envDefault:"false"`
+	// Where errors of the API are reported to.
+	ErrorsURL Secret `env:"WEBHOOK_EVENTS_ERRORS_WEBHOOK" secret:"url" allowed:"an absolute http:// or https:// URL"`
 	// How long one POST may take, from connecting to the end of the answer, beyond a
 	// second for each MiB of its body. Holds for every webhook, as do all settings below.
 	RequestTimeoutMS int `env:"WEBHOOK_REQUEST_TIMEOUT_MS" envDefault:"30000" range:"100,600000" unit:"milliseconds" zero:"default"`
