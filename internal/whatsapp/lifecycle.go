@@ -96,12 +96,16 @@ func (r *run) announce(l *line) {
 	}
 }
 
-// renamed handles a new own name, which after pairing is the first.
+// renamed handles the own name as the phone tells it. After pairing it is the first
+// that the client has, and it can announce nothing without: so that is done also if
+// the name was known from an earlier pairing.
 func (r *run) renamed(l *line, name string) {
-	if name == "" || name == r.s.known().name {
+	if name == "" {
 		return
 	}
-	r.reportProfile(r.s.setAccount(func(a *account) { a.name = name }))
+	if name != r.s.known().name {
+		r.reportProfile(r.s.setAccount(func(a *account) { a.name = name }))
+	}
 	r.announce(l)
 }
 
