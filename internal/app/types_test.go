@@ -58,16 +58,16 @@ func TestMessageTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := comparable(t, post.Data), comparable(t, want); !reflect.DeepEqual(got, want) {
+		if got, want := stable(t, post.Data), stable(t, want); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, asJSON(t, got), asJSON(t, want))
 		}
 	}
 	network.CheckRules(t)
 }
 
-// comparable leaves out what differs from one message to the next, and the secret that
+// stable leaves out what differs from one message to the next, and the secret that
 // phones give each message.
-func comparable(t *testing.T, data []byte) object {
+func stable(t *testing.T, data []byte) object {
 	t.Helper()
 	var m object
 	if err := json.Unmarshal(data, &m); err != nil {
