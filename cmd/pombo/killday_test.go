@@ -34,13 +34,8 @@ func TestKillScenarios(t *testing.T) {
 	var days sync.WaitGroup
 	for _, k := range instances {
 		days.Go(func() {
-			for k.err == nil {
+			for again := true; again && k.err == nil; again = k.err == nil && k.pause(t, network, stop) {
 				k.err = k.live(t, network)
-				select {
-				case <-stop:
-					return
-				default:
-				}
 			}
 		})
 	}
@@ -94,11 +89,30 @@ func (k *killed) live(t *testing.T, network *pombotest.Sandbox) error {
 		return err
 	}
 	k.calls = append(k.calls, call.ID)
-	select { // a phone is not faster than a gateway for ever
-	case <-time.After(100 * time.Millisecond):
-	case <-ctx.Done():
-	}
 	return nil
+}
+
+// pause waits until the gateway has taken most of what there is, or stop. Each day
+// makes it faster than a busy machine takes it.
+func (k *killed) pause(t *testing.T, network *pombotest.Sandbox, stop <-chan struct{}) bool {
+	const most = 40 // stanzas that wait
+	for {
+		select {
+		case <-stop:
+			return false
+		case <-time.After(200 * time.Millisecond):
+		}
+		state, err := network.State(t.Context())
+		if err != nil {
+			k.err = err
+			return false
+		}
+		for _, a := range state.Accounts {
+			if a.Number == k.number && a.Devices[0].Pending <= most {
+				return true
+			}
+		}
+	}
 }
 
 // check waits until all that the phone has was told, and returns how much that is.
