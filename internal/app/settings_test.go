@@ -248,6 +248,19 @@ func TestPresenceUpdates(t *testing.T) {
 	k.gateway.Must("POST", "/chat/sendPresence/my%20instance", object{"number": contact, "presence": "paused"}, nil)
 	k.receiver.Wait(t, "presence.update", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), `"unavailable"`) }) // asking is answered
 	show("", "available")
+	k.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop, Number: phone})
+	k.receiver.Until(t, "the presence to be asked for again", func(posts []pombotest.Post) bool {
+		opened := 0
+		for _, p := range posts {
+			if p.Event == "connection.update" && strings.Contains(string(p.Data), `"open"`) {
+				opened++
+			} else if opened == 2 && p.Event == "presence.update" {
+				return true
+			}
+		}
+		return false
+	})
+	show("", "unavailable")
 	const other = "5511966660000"
 	k.network.Write(other, phone, "hello")
 	k.gateway.Must("POST", "/message/sendText/my%20instance", object{"number": other, "text": "hello", "delay": 10}, nil)

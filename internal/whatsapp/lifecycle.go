@@ -54,6 +54,7 @@ func (r *run) opened(l *line) {
 		return
 	}
 	s.setSnapshot(snapshot{state: pombo.StateOpen, line: l})
+	l.resubscribe()
 	s.log.Info("connected to WhatsApp", "jid", l.own.String())
 	l.syncState()
 	l.fetchHistory()

@@ -47,17 +47,6 @@ func (l *line) show(ctx context.Context, to types.JID, media types.ChatPresenceM
 	return nil
 }
 
-// subscribe asks to be told of a contact's presence until the connection ends, as the
-// original does of whom it shows that it writes.
-func (l *line) subscribe(ctx context.Context, to types.JID) {
-	if to.Server != types.DefaultUserServer && to.Server != types.HiddenUserServer {
-		return
-	}
-	if err := l.client.SubscribePresence(ctx, to); err != nil && ctx.Err() == nil {
-		l.log.Debug("asking for a presence failed", "err", err)
-	}
-}
-
 func (l *line) chatPresence(ctx context.Context, to types.JID, state types.ChatPresence, media types.ChatPresenceMedia) {
 	if err := l.client.SendChatPresence(ctx, to, state, media); err != nil && ctx.Err() == nil {
 		l.log.Debug("showing what is being done in a chat failed", "err", err)

@@ -164,7 +164,7 @@ var people = map[pombo.EventName]entry{
 		golden: "contact-renamed",
 	},
 	pombo.PresenceUpdate: {
-		when:   "somebody types, records or stops in a chat, while the instance is online (setting `alwaysOnline`); somebody whose presence was asked for comes or goes. `chat/sendPresence` and a message that is sent with a `delay` ask for the contact's, until the connection ends.",
+		when:   "somebody types, records or stops in a chat, while the instance is online (setting `alwaysOnline`); somebody whose presence was asked for comes or goes. `chat/sendPresence` and a message that is sent with a `delay` ask for the contact's (of the last 200 contacts also after a reconnect, until Pombo stops).",
 		data:   "one object: `id` (the chat), `idAlt?`, `presences`: `{\"<jid>\": {\"lastKnownPresence\", \"lastSeen\"?}}`, `owner`, `instanceId`. The words: `available` (also: stopped typing), `unavailable`, `composing`, `recording`.",
 		golden: "presence-composing",
 	},
