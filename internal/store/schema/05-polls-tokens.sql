@@ -1,4 +1,4 @@
--- v2 -> v3: Polls; which JWT of an instance can be refreshed
+-- v4 -> v5: Polls; which JWT of an instance can be refreshed
 
 -- Polls that came or were sent, kept a while to read the votes in them. Who wrote
 -- a message chooses its ID, so it says nothing without the chat.
