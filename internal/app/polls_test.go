@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"pombo/internal/app"
 	"pombo/internal/pombotest"
 	"pombo/internal/sandbox"
 )
@@ -95,6 +96,31 @@ func TestPollVotes(t *testing.T) {
 		t.Errorf("%d messages were told: a vote is among them", n)
 	}
 	k.network.CheckRules(t)
+}
+
+// Votes are read also in polls from before the instance was linked, which come with the
+// history.
+func TestVotesInPastPolls(t *testing.T) {
+	network := pombotest.NewSandbox(t)
+	theirs := network.Send(sandbox.SendRequest{From: contact, To: phone, Message: json.RawMessage(pollMessage)})
+	ours := network.Send(sandbox.SendRequest{From: phone, To: contact, Message: json.RawMessage(pollMessage)})
+	receiver := pombotest.NewReceiver(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{})
+	pombotest.Pair(t, gateway.Client, network.Server, "late", phone, receiver.URL)
+	if _, err := network.SendHistory(t.Context(), sandbox.HistoryRequest{Number: phone}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{theirs, ours} {
+		receiver.Wait(t, "messages.set", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), id) })
+		if _, err := network.Act(t.Context(), sandbox.ActionRequest{ID: id, From: contact, Action: "vote", Options: []string{"Não"}}); err != nil {
+			t.Fatal(err)
+		}
+		receiver.Wait(t, "messages.update", func(p pombotest.Post) bool {
+			var v vote
+			return json.Unmarshal(p.Data, &v) == nil && v.KeyID == id && v.Voter == chat && v.chosen() == "Não"
+		})
+	}
+	network.CheckRules(t)
 }
 
 func optionsOf(s string) (options []string) {

@@ -6,6 +6,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	"go.mau.fi/whatsmeow/util/gcmutil"
@@ -31,12 +32,45 @@ func (l *line) keepPoll(evt any) error {
 		return nil
 	}
 	options, secret := translate.PollCreation(m)
+	return l.putPoll(m.Info, options, secret)
+}
+
+// keepPastPolls keeps the polls in a part of the history.
+func (l *line) keepPastPolls(h *waHistorySync.HistorySync) error {
+	for _, c := range h.GetConversations() {
+		chat, err := types.ParseJID(c.GetID())
+		if err != nil || chat.Server == types.NewsletterServer {
+			continue
+		}
+		for _, m := range c.GetMessages() {
+			past := m.GetMessage()
+			options, secret := translate.PollCreation(&events.Message{RawMessage: past.GetMessage()})
+			if len(options) == 0 {
+				continue
+			}
+			if secret == nil {
+				secret = past.GetMessageSecret()
+			}
+			evt, err := l.client.ParseWebMessage(chat, past)
+			if err != nil {
+				continue // without a sender there is no reading its votes
+			}
+			if err := l.putPoll(evt.Info, options, secret); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// putPoll keeps a poll that can be voted in.
+func (l *line) putPoll(info types.MessageInfo, options []string, secret []byte) error {
 	if len(options) == 0 || len(secret) == 0 {
 		return nil
 	}
 	poll := pombo.Poll{
-		Instance: l.s.id, Chat: l.scope.Lane(m.Info.Chat), ID: m.Info.ID, Author: plainJID(m.Info.Sender).String(),
-		Secret: secret, Options: options, At: m.Info.Timestamp,
+		Instance: l.s.id, Chat: l.scope.Lane(info.Chat), ID: info.ID, Author: plainJID(info.Sender).String(),
+		Secret: secret, Options: options, At: info.Timestamp,
 	}
 	return l.insist(l.ctx, "keep a poll", func(ctx context.Context) error { return l.s.n.o.Polls.PutPoll(ctx, poll) })
 }

@@ -70,7 +70,7 @@ var messages = map[pombo.EventName]entry{
 		notes: []string{
 			"`fromMe` is false when the account itself read what others sent, on another device.",
 			"`pollUpdates` is what one person has chosen now, all of it: `[{\"name\", \"voters\", \"hash\"}]`; voters holds the person, or `me`, or nobody. `hash` is the SHA-256 of the option's name in hex. An option of a poll that is not known has the name `Unknown`.",
-			"Votes are read in polls that came, or were sent from another device, in the last 90 days while the instance was paired (at most the last 5,000); of others they come as MESSAGES_UPSERT, encrypted.",
+			"Votes are read in polls that came, were sent from another device or are in the history, for 90 days (at most the last 5,000 of an instance); of others they come as MESSAGES_UPSERT, encrypted.",
 			"Of groups no receipts are told, as in the original.",
 		},
 		golden: "receipt-read",
