@@ -11,6 +11,8 @@ type Instance struct {
 	ID    InstanceID
 	Name  string // unique among living instances; see ValidateInstanceName
 	Token string // the instance's own API key; secret
+	// JWTID names the one of the instance's JWTs that can be exchanged for a new one.
+	JWTID string
 	// Integration is the kind of connection; only "WHATSAPP-BAILEYS" is served,
 	// the name under which clients know a WhatsApp Web session.
 	Integration string
@@ -113,4 +115,6 @@ type InstanceView struct {
 	Instance
 	State ConnectionState
 	QR    QR // the code shown now; zero if none is
+	// JWT is a new token, where one is to be told; otherwise "".
+	JWT string
 }

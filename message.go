@@ -48,3 +48,15 @@ type Sent struct {
 	Data   []byte
 	DataV1 []byte
 }
+
+// Poll is what is needed to read the votes in a poll, which name neither options
+// nor anything else in the clear.
+type Poll struct {
+	Instance InstanceID
+	Chat     string // the JID under which its chat's events are delivered
+	ID       string // the poll's message ID
+	Author   string // who made it, as WhatsApp named them: a JID without device
+	Secret   []byte // of the poll's message
+	Options  []string
+	At       time.Time
+}

@@ -43,6 +43,8 @@ type App struct {
 	o       Options
 	log     *slog.Logger
 	key     config.Secret
+	errors  *errorReports // nil: errors of the API are not reported
+	jwt     config.Secret // what tokens are signed with; "" if there are none
 	network *network
 	store   *store.Store
 	manager *instance.Manager
@@ -99,6 +101,11 @@ func (a *App) prepare(ctx context.Context) error {
 		return err
 	}
 	a.key = key
+	if cfg.Auth.Type == config.AuthJWT {
+		if a.jwt, err = config.EnsureJWTSecret(cfg.Server.DataDir, cfg.Auth.JWTSecret); err != nil {
+			return err
+		}
+	}
 	if made && a.o.Notices != nil {
 		fmt.Fprintf(a.o.Notices, "No AUTHENTICATION_API_KEY is set, so one was made (kept in the data folder):\n\n  apikey: %s\n\n", key.Reveal())
 	}
@@ -115,7 +122,7 @@ func (a *App) join(ctx context.Context) (err error) {
 	switch {
 	case cfg.Sandbox.Enabled:
 		a.network, err = startSandbox(ctx, sandbox.Options{
-			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode,
+			DataDir: cfg.Server.DataDir, Logger: a.log.With("part", "sandbox"), PairingCode: a.shownCode, Gateway: http.HandlerFunc(a.asOwner),
 		})
 	case cfg.Sandbox.URL != "":
 		a.network, err = joinSandbox(ctx, cfg.Sandbox.URL)
@@ -129,6 +136,12 @@ func (a *App) join(ctx context.Context) (err error) {
 func (a *App) shownCode(_ context.Context, name string) (string, error) {
 	v, err := a.manager.Get(name)
 	return v.QR.Code, err
+}
+
+// asOwner answers what the owner of the instances asks, for the sandbox's scenarios.
+func (a *App) asOwner(w http.ResponseWriter, r *http.Request) {
+	r.Header.Set("apikey", a.key.Reveal())
+	a.server.Handler.ServeHTTP(w, r)
 }
 
 // open opens the store and joins the rooms around it.
@@ -194,6 +207,10 @@ func (a *App) serve() {
 	a.running.Go(func() { a.bell.Run(ctx) })
 	a.running.Go(func() { a.ringReports(ctx) })
 	a.running.Go(func() { a.watch(ctx) })
+	if w := a.o.Config.Webhook; w.Errors {
+		a.errors = newErrorReports(w.ErrorsURL.Reveal(), string(a.o.Config.Server.URL), a.log.With("part", "http"))
+		a.running.Go(func() { a.errors.run(ctx) })
+	}
 
 	a.server = &http.Server{
 		Handler:           a.handler(),
@@ -218,6 +235,12 @@ func (a *App) handler() http.Handler {
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
 		CORS:   httpapi.CORS{Origins: cfg.CORS.Origins, Methods: cfg.CORS.Methods, Credentials: cfg.CORS.Credentials},
 		Logger: a.log.With("part", "http"),
+	}
+	if a.errors != nil {
+		o.OnError = a.errors.add
+	}
+	if a.jwt != "" {
+		o.JWT = &httpapi.JWT{Secret: a.jwt.Reveal(), Lifetime: time.Duration(cfg.Auth.JWTExpiresIn) * time.Second, Tokens: a.manager}
 	}
 	if a.network.sandbox != nil {
 		o.Sandbox = a.network.sandbox.Control()

@@ -114,3 +114,156 @@ func TestRejectCall(t *testing.T) {
 	}
 	network.CheckRules(t)
 }
+
+// With groupsIgnore nothing of groups is told, in the words of either dialect.
+func TestGroupsIgnore(t *testing.T) {
+	k := newTalk(t)
+	group := k.newGroup("lid")
+	k.receiver.Wait(t, "groups.upsert", nil)
+	k.gateway.Must("POST", "/settings/set/my%20instance", object{"groups_ignore": true}, nil)
+	ignored := k.network.Write(contact, group, "unheard")
+	second := k.newGroup("lid")
+	subject := "unseen"
+	if _, err := k.network.ChangeGroup(t.Context(), sandbox.GroupChangeRequest{ID: group, From: contact, Subject: &subject}); err != nil {
+		t.Fatal(err)
+	}
+	direct := k.network.Write(contact, phone, "heard") // in the same queue, behind those
+	k.told("messages.upsert", direct)
+	for _, p := range k.receiver.Posts() {
+		if s := string(p.Data); strings.Contains(s, ignored) || strings.Contains(s, second) || strings.Contains(s, "unseen") {
+			t.Errorf("of a group was told: %s %s", p.Event, s)
+		}
+	}
+	k.gateway.Must("POST", "/settings/set/my%20instance", object{"groupsIgnore": false}, nil)
+	k.told("messages.upsert", k.network.Write(contact, group, "heard again"))
+	k.network.CheckRules(t)
+}
+
+// With readStatus what contacts show as their status is told, and marked as seen.
+func TestReadStatus(t *testing.T) {
+	k := newTalk(t)
+	status := func(text string) string {
+		return k.network.Send(sandbox.SendRequest{From: contact, To: "status@broadcast", Text: text, Audience: []string{phone}})
+	}
+	first := status("before")
+	k.told("messages.upsert", k.network.Write(contact, phone, "hello"))
+	k.gateway.Must("POST", "/settings/set/my%20instance", object{"read_status": true}, nil)
+	second := status("after")
+	m, data := k.told("messages.upsert", second)
+	if m.Key.RemoteJid != "status@broadcast" {
+		t.Errorf("got %s", data)
+	}
+	k.has(data, `"participant":"`+chat+`"`)
+	pombotest.Eventually(t, 20*time.Second, "the status to be seen", func() bool { return received(t, k.network, contact, second, "read") })
+	if strings.Contains(dataOf(k.receiver.Posts()), first) || received(t, k.network, contact, first, "read") {
+		t.Error("the status before the setting was told, or marked as seen")
+	}
+	k.network.CheckRules(t)
+}
+
+func dataOf(posts []pombotest.Post) string {
+	var all strings.Builder
+	for _, p := range posts {
+		all.Write(p.Data)
+	}
+	return all.String()
+}
+
+// With alwaysOnline the account shows itself as online: at once, when it connects, and
+// when the phone gives it another name, without which it can show nothing.
+func TestAlwaysOnline(t *testing.T) {
+	if raceDetector {
+		t.Skip("quiet phones, as there are with the race detector, do not tell the account's name")
+	}
+	k := newTalk(t)
+	shown := func() string {
+		seen, err := k.network.Presences(t.Context(), phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) == 0 {
+			return ""
+		}
+		return seen[len(seen)-1].State
+	}
+	becomes := func(state, why string) {
+		t.Helper()
+		pombotest.Eventually(t, 20*time.Second, "the account to be "+state+" "+why, func() bool { return shown() == state })
+	}
+	rename := func(name string) {
+		t.Helper()
+		if _, err := k.network.SetAppState(t.Context(), sandbox.AppStateRequest{Number: phone, Action: "pushName", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("Loja")
+	becomes("unavailable", "without the setting")
+	k.gateway.Must("POST", "/settings/set/my%20instance", object{"alwaysOnline": true}, nil)
+	becomes("available", "with it")
+	seen, err := k.network.Presences(t.Context(), phone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename("Loja Nova")
+	pombotest.Eventually(t, 20*time.Second, "the account to show itself by its new name", func() bool {
+		again, err := k.network.Presences(t.Context(), phone)
+		return err == nil && len(again) > len(seen) && again[len(again)-1].State == "available"
+	})
+	pombotest.Eventually(t, 20*time.Second, "the instance to have the new name", func() bool {
+		status, body := k.gateway.Do("GET", "/instance/fetchInstances", nil)
+		return status == 200 && strings.Contains(string(body), "Loja Nova")
+	})
+	k.gateway.Must("POST", "/settings/set/my%20instance", object{"always_online": false}, nil)
+	becomes("unavailable", "without the setting again")
+	k.network.CheckRules(t)
+}
+
+// Presences are told: what is done in a chat, and whether somebody is there of whom
+// sendPresence has asked to be told.
+func TestPresenceUpdates(t *testing.T) {
+	k := newTalk(t)
+	k.told("messages.upsert", k.network.Write(contact, phone, "hello"))
+	show := func(to, state string) {
+		t.Helper()
+		seen := len(k.receiver.Posts())
+		if _, err := k.network.SendPresence(t.Context(), sandbox.PresenceRequest{From: contact, To: to, State: state}); err != nil {
+			t.Fatal(err)
+		}
+		word := map[string]string{"paused": "available"}[state]
+		if word == "" {
+			word = state
+		}
+		k.receiver.Until(t, "the presence "+state, func(posts []pombotest.Post) bool {
+			for _, p := range posts[seen:] {
+				if p.Event == "presence.update" && strings.Contains(string(p.Data), `"lastKnownPresence":"`+word+`"`) {
+					k.has(string(p.Data), `"id":"`+chat+`"`)
+					return true
+				}
+			}
+			return false
+		})
+	}
+	show(phone, "composing")
+	show(phone, "recording")
+	k.gateway.Must("POST", "/chat/sendPresence/my%20instance", object{"number": contact, "presence": "paused"}, nil)
+	k.receiver.Wait(t, "presence.update", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), `"unavailable"`) }) // asking is answered
+	show("", "available")
+	k.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop, Number: phone})
+	k.receiver.Until(t, "the presence to be asked for again", func(posts []pombotest.Post) bool {
+		opened := 0
+		for _, p := range posts {
+			if p.Event == "connection.update" && strings.Contains(string(p.Data), `"open"`) {
+				opened++
+			} else if opened == 2 && p.Event == "presence.update" {
+				return true
+			}
+		}
+		return false
+	})
+	show("", "unavailable")
+	const other = "5511966660000"
+	k.network.Write(other, phone, "hello")
+	k.gateway.Must("POST", "/message/sendText/my%20instance", object{"number": other, "text": "hello", "delay": 10}, nil)
+	k.receiver.Wait(t, "presence.update", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), other) })
+	k.network.CheckRules(t)
+}

@@ -32,7 +32,7 @@ type Faults struct {
 func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
 	return whatsapp.New(whatsapp.Options{
-		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, History: a.store, Registry: registry{a},
+		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, Polls: a.store, History: a.store, Registry: registry{a},
 		Logger:     a.log.With("part", "whatsapp"),
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,

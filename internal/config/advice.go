@@ -13,6 +13,9 @@ import (
 // its example of a .env file: everybody knows them.
 var wellKnownKeys = []string{"429683C4C977415CAAFCCE10F7D57E11", "BQYHJGJHJ"}
 
+// wellKnownSecret is the default of the Evolution API's AUTHENTICATION_JWT_SECRET.
+const wellKnownSecret = "L=0YWt]b2w[WF>#>:&E`" //nolint:gosec // it is known
+
 // Warnings returns a sentence for each setting that is accepted but does not do
 // what whoever wrote it may expect. They hold no secrets.
 func (c Config) Warnings() []string { return slices.Clone(c.warnings) }
@@ -26,6 +29,9 @@ func (c Config) findWarnings(given map[string]string) []string {
 	var ws []string
 	if slices.Contains(wellKnownKeys, c.Auth.APIKey.Reveal()) {
 		ws = append(ws, "AUTHENTICATION_API_KEY is the example key of the Evolution API, which everybody knows: choose another")
+	}
+	if c.Auth.Type == AuthJWT && c.Auth.JWTSecret.Reveal() == wellKnownSecret {
+		ws = append(ws, "AUTHENTICATION_JWT_SECRET is the example secret of the Evolution API, with which everybody can make tokens: choose another")
 	}
 	if w := c.retryWarning(given); w != "" {
 		ws = append(ws, w)
@@ -66,39 +72,36 @@ func (c Config) retryWarning(given map[string]string) string {
 // switches are variables of the Evolution API that turn on what Pombo does not
 // have. Those with the value "*" count with any value, the others with theirs.
 var switches = map[string]string{
-	"AUTHENTICATION_TYPE":           "jwt",
-	"CACHE_LOCAL_ENABLED":           "true",
-	"CACHE_REDIS_ENABLED":           "true",
-	"CACHE_REDIS_SAVE_INSTANCES":    "true",
-	"CHATWOOT_ENABLED":              "true",
-	"DIFY_ENABLED":                  "true",
-	"EVOAI_ENABLED":                 "true",
-	"FLOWISE_ENABLED":               "true",
-	"KAFKA_ENABLED":                 "true",
-	"KAFKA_GLOBAL_ENABLED":          "true",
-	"N8N_ENABLED":                   "true",
-	"NATS_ENABLED":                  "true",
-	"NATS_GLOBAL_ENABLED":           "true",
-	"OPENAI_ENABLED":                "true",
-	"PROMETHEUS_METRICS":            "true",
-	"PROVIDER_ENABLED":              "true",
-	"PROXY_HOST":                    "*",
-	"PUSHER_ENABLED":                "true",
-	"PUSHER_GLOBAL_ENABLED":         "true",
-	"RABBITMQ_ENABLED":              "true",
-	"RABBITMQ_GLOBAL_ENABLED":       "true",
-	"REDIS_ENABLED":                 "true",
-	"S3_ENABLED":                    "true",
-	"SERVER_TYPE":                   "https",
-	"SQS_ENABLED":                   "true",
-	"SQS_GLOBAL_ENABLED":            "true",
-	"SSL_CONF_FULLCHAIN":            "*",
-	"SSL_CONF_PRIVKEY":              "*",
-	"TYPEBOT_ENABLED":               "true",
-	"WEBHOOK_EVENTS_ERRORS":         "true",
-	"WEBHOOK_EVENTS_ERRORS_WEBHOOK": "*",
-	"WEBSOCKET_ENABLED":             "true",
-	"WEBSOCKET_GLOBAL_EVENTS":       "true",
+	"CACHE_LOCAL_ENABLED":        "true",
+	"CACHE_REDIS_ENABLED":        "true",
+	"CACHE_REDIS_SAVE_INSTANCES": "true",
+	"CHATWOOT_ENABLED":           "true",
+	"DIFY_ENABLED":               "true",
+	"EVOAI_ENABLED":              "true",
+	"FLOWISE_ENABLED":            "true",
+	"KAFKA_ENABLED":              "true",
+	"KAFKA_GLOBAL_ENABLED":       "true",
+	"N8N_ENABLED":                "true",
+	"NATS_ENABLED":               "true",
+	"NATS_GLOBAL_ENABLED":        "true",
+	"OPENAI_ENABLED":             "true",
+	"PROMETHEUS_METRICS":         "true",
+	"PROVIDER_ENABLED":           "true",
+	"PROXY_HOST":                 "*",
+	"PUSHER_ENABLED":             "true",
+	"PUSHER_GLOBAL_ENABLED":      "true",
+	"RABBITMQ_ENABLED":           "true",
+	"RABBITMQ_GLOBAL_ENABLED":    "true",
+	"REDIS_ENABLED":              "true",
+	"S3_ENABLED":                 "true",
+	"SERVER_TYPE":                "https",
+	"SQS_ENABLED":                "true",
+	"SQS_GLOBAL_ENABLED":         "true",
+	"SSL_CONF_FULLCHAIN":         "*",
+	"SSL_CONF_PRIVKEY":           "*",
+	"TYPEBOT_ENABLED":            "true",
+	"WEBSOCKET_ENABLED":          "true",
+	"WEBSOCKET_GLOBAL_EVENTS":    "true",
 }
 
 func findIgnored(given map[string]string) []string {

@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// keyFile is the name of the API key's file in the data folder.
-const keyFile = "apikey"
+// The names of the files in the data folder that keep the API key, and what JWTs
+// are signed with.
+const (
+	keyFile    = "apikey"
+	secretFile = "jwtsecret"
+)
 
 // EnsureAPIKey returns the global API key: the configured one, else the one
 // that the data folder keeps in the file apikey. If neither is there, it makes
@@ -20,10 +24,21 @@ const keyFile = "apikey"
 // a folder made for it, are for their owner alone; wider permissions that the
 // file has got are taken away.
 func EnsureAPIKey(dataDir string, configured Secret) (key Secret, made bool, err error) {
+	return ensure(dataDir, keyFile, configured)
+}
+
+// EnsureJWTSecret returns what JWTs are signed with, and keeps it in the file
+// jwtsecret, in the way of EnsureAPIKey.
+func EnsureJWTSecret(dataDir string, configured Secret) (Secret, error) {
+	secret, _, err := ensure(dataDir, secretFile, configured)
+	return secret, err
+}
+
+func ensure(dataDir, file string, configured Secret) (key Secret, made bool, err error) {
 	if configured != "" {
 		return configured, false, nil
 	}
-	path := filepath.Join(dataDir, keyFile)
+	path := filepath.Join(dataDir, file)
 	key, err = readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, false, err
@@ -43,20 +58,20 @@ func EnsureAPIKey(dataDir string, configured Secret) (key Secret, made bool, err
 func readKey(path string) (Secret, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("looking for the API key file: %w", err)
+		return "", fmt.Errorf("looking for %s: %w", path, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if err := os.Chmod(path, 0o600); err != nil {
-			return "", fmt.Errorf("taking the API key file's permissions back to its owner: %w", err)
+			return "", fmt.Errorf("taking the permissions of %s back to its owner: %w", path, err)
 		}
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("reading the API key file: %w", err)
+		return "", fmt.Errorf("reading a key: %w", err)
 	}
 	s := strings.TrimSpace(string(b))
 	if !validKey(s) {
-		return "", fmt.Errorf("the API key file %s holds no key: write one into it (1 to 256 printable ASCII characters without spaces), or remove it to have one made", path)
+		return "", fmt.Errorf("the file %s holds no key: write one into it (1 to 256 printable ASCII characters without spaces), or remove it to have one made", path)
 	}
 	return Secret(s), nil
 }
@@ -64,9 +79,9 @@ func readKey(path string) (Secret, error) {
 // writeKey writes the file under another name first, so that a crash leaves
 // either no key or a whole one.
 func writeKey(dir, path string, key Secret) (err error) {
-	f, err := os.CreateTemp(dir, keyFile+".*") // CreateTemp gives mode 0600
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // CreateTemp gives mode 0600
 	if err != nil {
-		return fmt.Errorf("creating the API key file: %w", err)
+		return fmt.Errorf("creating a key file: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -76,10 +91,10 @@ func writeKey(dir, path string, key Secret) (err error) {
 	_, err = f.WriteString(key.Reveal() + "\n")
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
-		return fmt.Errorf("writing the API key file: %w", err)
+		return fmt.Errorf("writing a key file: %w", err)
 	}
 	if err = os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("keeping the API key file: %w", err)
+		return fmt.Errorf("keeping a key file: %w", err)
 	}
 	return nil
 }

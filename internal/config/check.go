@@ -23,6 +23,9 @@ func (c Config) check(given map[string]string) []Problem {
 	if k := c.Auth.APIKey.Reveal(); k != "" && !validKey(k) {
 		add("AUTHENTICATION_API_KEY", "")
 	}
+	if k := c.Auth.JWTSecret.Reveal(); k != "" && !validKey(k) {
+		add("AUTHENTICATION_JWT_SECRET", "")
+	}
 	if sentence := checkDatabaseURI(c.Database.URI.Reveal()); sentence != "" {
 		add("DATABASE_CONNECTION_URI", sentence)
 	}
@@ -39,6 +42,14 @@ func (c Config) check(given map[string]string) []Problem {
 	}
 	if k := c.Alarm.Secret.Reveal(); k != "" && !validSigningKey(k) {
 		add("WEBHOOK_OPERATIONAL_SECRET", "")
+	}
+	if c.Webhook.Errors {
+		switch u := c.Webhook.ErrorsURL.Reveal(); {
+		case u == "":
+			add("WEBHOOK_EVENTS_ERRORS_WEBHOOK", "WEBHOOK_EVENTS_ERRORS is true, so give an absolute http:// or https:// URL")
+		case checkWebURL(u) != nil:
+			add("WEBHOOK_EVENTS_ERRORS_WEBHOOK", "")
+		}
 	}
 	if c.Sandbox.URL != "" {
 		switch {

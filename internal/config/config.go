@@ -62,6 +62,18 @@ type Auth struct {
 	// it, one is made at the first start, printed, and kept in the file apikey
 	// of the data folder, readable for its owner only.
 	APIKey Secret `env:"AUTHENTICATION_API_KEY" secret:"true" allowed:"1 to 256 printable ASCII characters without spaces"`
+	// What opens an instance beside the global key: apikey is its own key in the
+	// header apikey. With jwt, as in Evolution API 1.x, instance/create answers with a
+	// token instead, which is sent as Authorization: Bearer and exchanged for a new one
+	// by PUT /instance/refreshToken; instances' own keys then open nothing.
+	Type AuthType `env:"AUTHENTICATION_TYPE" envDefault:"apikey" allowed:"apikey or jwt"`
+	// How long a token is valid, with AUTHENTICATION_TYPE=jwt; 0: for ever. (The name is
+	// spelled as in the original.)
+	JWTExpiresIn int `env:"AUTHENTICATION_JWT_EXPIRIN_IN" envDefault:"3600" range:"0,315360000" unit:"seconds"`
+	// What tokens are signed with. Without it, a secret is made at the first start with
+	// AUTHENTICATION_TYPE=jwt and kept in the file jwtsecret of the data folder. Whoever
+	// has it can make tokens for every instance; a new one ends all tokens.
+	JWTSecret Secret `env:"AUTHENTICATION_JWT_SECRET" secret:"true" allowed:"1 to 256 printable ASCII characters without spaces"`
 	// Puts an instance's own key in the apikey field of its events
 	// and of the first dialect's fetchInstances. With false, events carry null.
 	ExposeInFetch bool `env:"AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES" envDefault:"true"`
@@ -90,6 +102,12 @@ type Webhook struct {
 	// Sends the global webhook the file of a message with it, as webhookBase64 does for
 	// other webhooks.
 	GlobalBase64 bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BASE64" envDefault:"false"`
+	// Reports each error that the API answers with to WEBHOOK_EVENTS_ERRORS_WEBHOOK, in
+	// the form of the original, save that api_key is null. Such reports are not kept:
+	// after five tries, or when the server stops, they are given up.
+	Errors bool `env:"WEBHOOK_EVENTS_ERRORS" envDefault:"false"`
+	// Where errors of the API are reported to.
+	ErrorsURL Secret `env:"WEBHOOK_EVENTS_ERRORS_WEBHOOK" secret:"url" allowed:"an absolute http:// or https:// URL"`
 	// How long one POST may take, from connecting to the end of the answer, beyond a
 	// second for each MiB of its body. Holds for every webhook, as do all settings below.
 	RequestTimeoutMS int `env:"WEBHOOK_REQUEST_TIMEOUT_MS" envDefault:"30000" range:"100,600000" unit:"milliseconds" zero:"default"`

@@ -167,6 +167,25 @@ func (l *Level) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// AuthType is what opens an instance.
+type AuthType string
+
+// The kinds of keys of instances.
+const (
+	AuthAPIKey AuthType = "apikey"
+	AuthJWT    AuthType = "jwt"
+)
+
+// UnmarshalText accepts the kinds in upper or lower case.
+func (t *AuthType) UnmarshalText(b []byte) error {
+	switch v := AuthType(strings.ToLower(string(b))); v {
+	case AuthAPIKey, AuthJWT:
+		*t = v
+		return nil
+	}
+	return errNotAllowed
+}
+
 // Format is how log lines are written.
 type Format string
 

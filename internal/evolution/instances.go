@@ -1,6 +1,7 @@
 package evolution
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"pombo"
@@ -44,7 +45,7 @@ func (c *CreateInstance) createdV1(v pombo.InstanceView) ordered {
 			{"access_token_wa_business", ""},
 			{"status", "created"},
 		}},
-		{"hash", ordered{{"apikey", v.Token}}},
+		{"hash", hashV1(v)},
 		{"webhook", c.createdWebhook("webhook", "webhook_by_events", "webhook_base64", "")},
 		{"websocket", emptyObject{}},
 		{"rabbitmq", emptyObject{}},
@@ -52,6 +53,14 @@ func (c *CreateInstance) createdV1(v pombo.InstanceView) ordered {
 		{"typebot", ordered{{"enabled", false}}},
 		{"settings", settingsV1(v.Settings)},
 	}
+}
+
+// hashV1 is what opens the instance.
+func hashV1(v pombo.InstanceView) ordered {
+	if v.JWT != "" {
+		return ordered{{"jwt", v.JWT}}
+	}
+	return ordered{{"apikey", v.Token}}
 }
 
 func (c *CreateInstance) createdV2(v pombo.InstanceView) ordered {
@@ -64,7 +73,7 @@ func (c *CreateInstance) createdV2(v pombo.InstanceView) ordered {
 			{"accessTokenWaBusiness", ""},
 			{"status", v.State},
 		}},
-		{"hash", v.Token},
+		{"hash", cmp.Or(v.JWT, v.Token)},
 		{"webhook", c.createdWebhook("webhookUrl", "webhookByEvents", "webhookBase64", "webhookHeaders")},
 		{"websocket", emptyObject{}},
 		{"rabbitmq", emptyObject{}},

@@ -19,12 +19,17 @@ func (k keySum) equal(other keySum) bool { return subtle.ConstantTimeCompare(k[:
 var errUnauthorized = pombo.Errorf(pombo.Unauthorized, "Unauthorized")
 
 // authorize checks the header apikey, and looks up what the key opens. Without
-// a right key the answer is the same whether or not the instance exists.
+// a right key the answer is the same whether or not the instance exists. With JWTs,
+// an instance's token stands in Authorization, and only the global key in apikey; as
+// in 1.x that one wins.
 func (s *server) authorize(a access, c *call) error {
 	if a == open {
 		return nil
 	}
 	key := c.Header.Get("apikey")
+	if s.JWT != nil && key == "" && (a == instance || a == listing) {
+		return s.authorizeBearer(a, c)
+	}
 	if key == "" {
 		return errUnauthorized
 	}
@@ -33,7 +38,7 @@ func (s *server) authorize(a access, c *call) error {
 	switch a {
 	case instance:
 		view, err := s.Instances.Get(c.PathValue("instance"))
-		own := err == nil && opens(given, view)
+		own := err == nil && s.opens(given, view)
 		if !isGlobal && !own {
 			return errUnauthorized
 		}
@@ -41,7 +46,7 @@ func (s *server) authorize(a access, c *call) error {
 		return err
 	case listing:
 		for _, v := range s.Instances.List() {
-			if isGlobal || opens(given, v) {
+			if isGlobal || s.opens(given, v) {
 				c.visible = append(c.visible, v)
 			}
 		}
@@ -57,9 +62,24 @@ func (s *server) authorize(a access, c *call) error {
 	}
 }
 
+// authorizeBearer is authorize for a request with a token.
+func (s *server) authorizeBearer(a access, c *call) error {
+	v, err := s.bearer(c.Request)
+	switch {
+	case err != nil:
+		return err
+	case a == listing:
+		c.visible = []pombo.InstanceView{v}
+	case v.Name != c.PathValue("instance"):
+		return errUnauthorized
+	}
+	c.view = v
+	return nil
+}
+
 // opens tells whether the key is that of the instance.
-func opens(given keySum, v pombo.InstanceView) bool {
-	return v.Token != "" && given.equal(sum(v.Token))
+func (s *server) opens(given keySum, v pombo.InstanceView) bool {
+	return s.JWT == nil && v.Token != "" && given.equal(sum(v.Token))
 }
 
 // guarded lets only the bearer of the global key through to h.

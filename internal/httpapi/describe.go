@@ -38,6 +38,7 @@ func Description(version string) (json.RawMessage, error) {
 		Components: &huma.Components{
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"apikey": {Type: "apiKey", In: "header", Name: "apikey", Description: "The global key, or an instance's own key on its routes."},
+				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An instance's token on its routes, with AUTHENTICATION_TYPE=jwt."},
 			},
 			Responses: map[string]*huma.Response{"Error": {
 				Description: "What went wrong, and what to do about it.",
@@ -81,6 +82,9 @@ func describe(r route) *huma.Operation {
 	if r.access != open {
 		op.Security = append(op.Security, map[string][]string{"apikey": {}})
 		failures[http.StatusUnauthorized] = true
+	}
+	if r.access == instance || r.access == listing {
+		op.Security = append(op.Security, map[string][]string{"bearer": {}})
 	}
 	if r.access == instance {
 		failures[http.StatusNotFound] = true

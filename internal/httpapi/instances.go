@@ -17,6 +17,11 @@ func (s *server) create(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if s.JWT != nil {
+		if v.JWT, err = s.JWT.issue(c.Context(), v.Instance, ""); err != nil {
+			return answer{}, err
+		}
+	}
 	body, err := req.Created(c.dialect, v)
 	return answer{status: http.StatusCreated, body: body, warnings: req.Warnings}, err
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 
@@ -78,6 +79,8 @@ type Options struct {
 	Lookups     Lookups
 	Media       Media
 
+	// JWT, if set, makes the key of an instance a JWT.
+	JWT *JWT
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string
 	// ExposeKeys lets fetchInstances of dialect 1 tell keys
@@ -100,5 +103,8 @@ type Options struct {
 	// Sandbox serves what is below /sandbox, to the bearer of the global key. It
 	// sees the whole path. nil: there is no such route.
 	Sandbox http.Handler
+	// OnError is told of each error that a route answers with; nil: nobody is. It must
+	// not wait.
+	OnError func(status int, answer json.RawMessage)
 	Logger  *slog.Logger // nil: nothing is logged
 }

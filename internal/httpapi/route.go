@@ -70,6 +70,8 @@ func routes() []route {
 		{"DELETE", "/instance/logout/{instance}", instance, false, (*server).logout, describeLogout},
 		{"DELETE", "/instance/delete/{instance}", instance, false, (*server).remove, describeDelete},
 
+		{"PUT", "/instance/refreshToken", open, true, (*server).refreshToken, describeRefreshToken},
+
 		{"POST", "/webhook/set/{instance}", instance, true, (*server).setWebhook, describeSetWebhook},
 		{"GET", "/webhook/find/{instance}", instance, false, (*server).findWebhook, describeFindWebhook},
 

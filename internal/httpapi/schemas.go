@@ -189,6 +189,12 @@ var (
 	describeLogout    = operation{id: "logout", tag: "instance", summary: "Unlink the phone", status: http.StatusOK, answer: "Success.", errors: []int{http.StatusBadRequest}}
 	describeDelete    = operation{id: "deleteInstance", tag: "instance", summary: "Delete an instance", status: http.StatusOK, answer: "Success."}
 
+	describeRefreshToken = operation{
+		id: "refreshToken", tag: "instance", summary: "Exchange a JWT for a new one", body: object([]string{"oldToken"}, map[string]*huma.Schema{"oldToken": typed("string", "The instance's latest token; it may have expired.")}), example: `{"oldToken":"eyJhbGciOiJIUzI1NiJ9.e30.x"}`,
+		text:   "Only with AUTHENTICATION_TYPE=jwt. The instance's webhook is told the new token (NEW_JWT_TOKEN).",
+		status: http.StatusCreated, answer: "{jwt, instanceName}.", errors: []int{http.StatusBadRequest, http.StatusNotFound},
+	}
+
 	describeSetWebhook = operation{
 		id: "setWebhook", tag: "webhook", summary: "Set the webhook", body: webhookSetSchema, example: documentExample,
 		text:   "In force for the next event.",

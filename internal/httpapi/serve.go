@@ -101,7 +101,11 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	s.write(w, answer{status: status, body: evolution.ErrorBody(status, err)})
+	body := evolution.ErrorBody(status, err)
+	if s.OnError != nil {
+		s.OnError(status, body)
+	}
+	s.write(w, answer{status: status, body: body})
 }
 
 // write sends an answer: always JSON, never cached.

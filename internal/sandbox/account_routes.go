@@ -15,6 +15,9 @@ func (s *Server) accountRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /sandbox/app-state", get(s, func(r *http.Request) ([]Setting, error) {
 		return s.AppState(r.Context(), r.URL.Query().Get("number"))
 	}))
+	mux.Handle("GET /sandbox/app-state/fetched", get(s, func(r *http.Request) (Fetched, error) {
+		return s.FetchedAppState(r.Context(), r.URL.Query().Get("number"))
+	}))
 	mux.Handle("POST /sandbox/history", post(s, http.StatusCreated, s.SendHistory))
 	mux.Handle("POST /sandbox/profile", post(s, http.StatusOK, s.SetProfile))
 	mux.Handle("GET /sandbox/profile", get(s, func(r *http.Request) (Profile, error) {

@@ -53,7 +53,7 @@ func (s *Server) Act(ctx context.Context, r ActionRequest) (SendResult, error) {
 		if m.room().IsEmpty() && m.From != by.number {
 			to = m.From
 		}
-		result.ID, err = s.sendBody(t, by, to, m.LID, randomID(16), body, nil)
+		result.ID, err = s.sendBody(t, by, to, m.LID, randomID(16), body)
 	})
 	if err != nil {
 		return SendResult{}, err

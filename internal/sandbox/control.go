@@ -44,6 +44,7 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.Handle("GET /sandbox/violations", get(s, func(r *http.Request) ([]Violation, error) { return s.Violations(r.Context()) }))
 	mux.Handle("GET /sandbox/state", get(s, func(r *http.Request) (State, error) { return s.State(r.Context()) }))
 	s.accountRoutes(mux)
+	s.scenarioRoutes(mux)
 	mux.HandleFunc("/sandbox/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, errorf(NotFound, "The sandbox has no %s %s: docs/sandbox.md lists its routes", r.Method, r.URL.Path))
 	})

@@ -12,6 +12,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -31,6 +32,9 @@ type SendRequest struct {
 	Addressing string `json:"addressing,omitempty"`
 	// Audience narrows down who gets a status or a channel's message; empty: every account.
 	Audience []string `json:"audience,omitempty"`
+	// Unreadable keeps the receiver's companions from reading the message: "damaged" ones cannot be decrypted until they
+	// are asked for again, "view_once" ones are for the phone alone. Not for rooms.
+	Unreadable string `json:"unreadable,omitempty"`
 	// Count sends so many messages, the texts numbered from 1. 0 and 1 send one, unnumbered. At most 100,000.
 	Count int `json:"count,omitempty"`
 }
@@ -40,6 +44,12 @@ type SendResult struct {
 	ID  string   `json:"id"`            // of the first
 	IDs []string `json:"ids,omitempty"` // of all, if Count was above 1
 }
+
+// What SendRequest.Unreadable can be.
+const (
+	unreadableDamaged = "damaged"
+	unreadableOnce    = "view_once"
+)
 
 const (
 	maxCount  = 100_000
@@ -96,6 +106,12 @@ func (r *SendRequest) check() (*waE2E.Message, error) {
 	if r.Count < 0 || r.Count > maxCount {
 		return nil, errorf(Invalid, "\"count\" is %d: it is between 1 and %d", r.Count, maxCount)
 	}
+	if r.Unreadable != "" && r.Unreadable != unreadableDamaged && r.Unreadable != unreadableOnce {
+		return nil, errorf(Invalid, "\"unreadable\" is %q: it is \"damaged\" or \"view_once\"", r.Unreadable)
+	}
+	if _, room := parseRoom(r.To); room && r.Unreadable != "" {
+		return nil, errorf(Invalid, "\"unreadable\" is for messages to a number")
+	}
 	switch hasMessage := len(r.Message) > 0 && string(r.Message) != "null"; {
 	case hasMessage && r.Text != "":
 		return nil, errorf(Invalid, "Give either \"text\" or \"message\", not both")
@@ -131,11 +147,18 @@ func (s *Server) sendOne(t *batch, r *SendRequest, body *waE2E.Message, i int) (
 		from.name = r.PushName
 		t.put(tableUsers, from.number, from.encode)
 	}
-	return s.sendBody(t, from, r.To, r.Addressing == "lid", id, body, r.Audience)
+	m := &message{ID: id, From: from.number, To: r.To, LID: r.Addressing == "lid", unreadable: r.Unreadable}
+	return id, s.submit(t, m, body, r.Audience)
 }
 
-// sendBody sends a message to a number or a room, whose other members audience may narrow down.
-func (s *Server) sendBody(t *batch, from *user, to string, lid bool, id string, body *waE2E.Message, audience []string) (string, error) {
+// sendBody sends a message to a number or a room.
+func (s *Server) sendBody(t *batch, from *user, to string, lid bool, id string, body *waE2E.Message) (string, error) {
+	return id, s.submit(t, &message{ID: id, From: from.number, To: to, LID: lid}, body, nil)
+}
+
+// submit sends a message of a phone that has neither its body nor its time yet; audience may narrow down who in a room
+// gets it.
+func (s *Server) submit(t *batch, m *message, body *waE2E.Message, audience []string) error {
 	if body.MessageContextInfo == nil { // phones give every message a secret, which reactions and edits build on
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
@@ -143,14 +166,14 @@ func (s *Server) sendBody(t *batch, from *user, to string, lid bool, id string, 
 	}
 	raw, err := proto.Marshal(body)
 	if err != nil {
-		return "", errorf(Invalid, "The message cannot be encoded: %v", err)
+		return errorf(Invalid, "The message cannot be encoded: %v", err)
 	}
-	m := &message{ID: id, From: from.number, To: to, At: now(), Body: raw, LID: lid}
+	m.At, m.Body = now(), raw
 	if !m.room().IsEmpty() {
-		return id, s.deliverToRoom(t, m, body, audience)
+		return s.deliverToRoom(t, m, body, audience)
 	}
-	s.ensureUser(t, to)
-	return id, s.deliver(t, m, body)
+	s.ensureUser(t, m.To)
+	return s.deliver(t, m, body)
 }
 
 // deliver hands a phone's message to everyone who gets it.
@@ -203,18 +226,47 @@ func ownCopy(m *message, to *user, body *waE2E.Message) ([]byte, error) {
 // it is.
 func (s *Server) sendTo(t *batch, m *message, d *device, shape shape, plain []byte, retry int) error {
 	from := s.world.users[m.From]
+	n := s.messageNode(m, shape, d.user)
+	if m.unreadable == unreadableOnce && d.user != from {
+		n.Content = []node{{Tag: "unavailable", Attrs: attrs{"type": unreadableOnce}}}
+		s.enqueue(t, d, from.number, n)
+		return nil
+	}
 	kind, sealed, err := s.encrypt(t, from, d, plain)
 	if err != nil {
 		return err
+	}
+	if m.unreadable == unreadableDamaged && d.user != from && retry == 0 {
+		damage(kind, sealed)
 	}
 	enc := shape.enc(kind, sealed)
 	if retry > 0 {
 		enc.Attrs["count"] = retry
 	}
-	n := s.messageNode(m, shape, d.user)
 	n.Content = []node{enc}
 	s.enqueue(t, d, from.number, n)
 	return nil
+}
+
+// damage changes the end of an encrypted message, which proves that nobody did. A message that opens a session holds it
+// in field 4 (libsignal, WhisperTextProtocol.proto), after a byte for the version.
+func damage(kind string, sealed []byte) {
+	for rest := sealed[1:]; kind == "pkmsg" && len(rest) > 0; {
+		field, form, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return
+		}
+		rest = rest[n:]
+		if n = protowire.ConsumeFieldValue(field, form, rest); n < 0 {
+			return
+		}
+		if field == 4 {
+			sealed = rest[:n]
+			break
+		}
+		rest = rest[n:]
+	}
+	sealed[len(sealed)-1] ^= 1
 }
 
 // address writes who a message is from, as a companion of the user owner sees it: the sender by number or LID with
@@ -256,6 +308,8 @@ type message struct {
 	Receipts   []Receipt `json:"receipts,omitempty"`
 	Read       []string  `json:"read,omitempty"`    // numbers whose phones could read it
 	Retries    int       `json:"retries,omitempty"` // how often its receiver asked for it again
+
+	unreadable string // see SendRequest; nobody needs it once the message is on its way
 }
 
 // Receipt says what happened to a message at its receiver.

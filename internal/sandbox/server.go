@@ -26,6 +26,10 @@ type Options struct {
 	// a code. nil: such calls are refused.
 	PairingCode func(ctx context.Context, instance string) (code string, err error)
 
+	// Gateway is the gateway's API as the owner of its instances uses it, for the steps of scenarios that are not the
+	// network's. nil: they are skipped.
+	Gateway http.Handler
+
 	// MediaLimit is how many bytes of media are kept, in DataDir/media or, without one, in a temporary folder; the
 	// oldest go first. 0: 4 GiB.
 	MediaLimit int64

@@ -74,6 +74,7 @@ type deviceRow struct {
 	PairedAt       time.Time `json:"pairedAt"`
 	Synced         int       `json:"synced,omitempty"`
 	Full           bool      `json:"full,omitempty"`
+	Fetched        []string  `json:"fetched,omitempty"`
 }
 
 type stanzaRowValue struct {
@@ -100,7 +101,7 @@ func (d *device) encode() []byte {
 	return mustJSON(deviceRow{
 		NoiseKey: d.noiseKey[:], Identity: d.identity[:], RegistrationID: d.registrationID,
 		SignedPreKey: privRow{d.signedPreKey.ID, d.signedPreKey.Key[:], d.signedPreKey.Signature},
-		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt, Synced: d.synced, Full: d.full,
+		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt, Synced: d.synced, Full: d.full, Fetched: d.fetched,
 	})
 }
 
@@ -204,7 +205,7 @@ func (s *Server) readDevice(address string, value []byte) error {
 	d := newDevice(u, uint16(id))
 	d.noiseKey, d.identity, d.registrationID = [32]byte(r.NoiseKey), [32]byte(r.Identity), r.RegistrationID
 	d.signedPreKey = publicKey{r.SignedPreKey.ID, [32]byte(r.SignedPreKey.Key), r.SignedPreKey.Signature}
-	d.keyIndex, d.pairedAt, d.synced, d.full = r.KeyIndex, r.PairedAt, r.Synced, r.Full
+	d.keyIndex, d.pairedAt, d.synced, d.full, d.fetched = r.KeyIndex, r.PairedAt, r.Synced, r.Full, r.Fetched
 	u.devices[d.id] = d
 	return nil
 }

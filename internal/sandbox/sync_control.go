@@ -279,6 +279,28 @@ func (u *user) lastMessage(other *user) (time.Time, *waCommon.MessageKey) {
 	}
 }
 
+// Fetched tells whether companions have the app state of their phone.
+type Fetched struct {
+	Fetched bool `json:"fetched"`
+}
+
+// FetchedAppState tells whether all companions of a number have asked for all of its app state: what is changed before
+// that, they do not hear of as a change. Phones that are quiet do not give it to them. Errors: Invalid, NotFound.
+func (s *Server) FetchedAppState(_ context.Context, number string) (Fetched, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, err := s.known(number)
+	if err != nil {
+		return Fetched{}, err
+	}
+	for _, d := range u.companions() {
+		if len(d.fetched) < len(appstate.AllPatchNames) && !s.options.Quiet {
+			return Fetched{}, nil
+		}
+	}
+	return Fetched{Fetched: true}, nil
+}
+
 // Setting is one entry of an account's app state.
 type Setting struct {
 	Collection string          `json:"collection"`

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.mau.fi/whatsmeow"
@@ -76,6 +77,10 @@ func (c *conn) syncCollection(t *batch, wanted *node) syncAnswer {
 	version, err := strconv.ParseUint("0"+str(wanted, "version"), 10, 64)
 	if col == nil || err != nil {
 		return syncError(name, 400, "bad-request", nil)
+	}
+	if !slices.Contains(c.device.fetched, name) {
+		c.device.fetched = append(c.device.fetched, name)
+		t.put(tableDevices, c.device.address(), c.device.encode)
 	}
 	var failure *syncFailure
 	patch, isPatch := wanted.GetOptionalChildByTag("patch")

@@ -93,9 +93,10 @@ type device struct {
 	spent          map[uint32]bool // ids of those that were handed out
 	keyIndex       uint32
 	pairedAt       time.Time
-	synced         int  // what its phone has told it: see welcome
-	full           bool // it asked for all messages
-	greeted        bool // it is being told its first messages
+	synced         int      // what its phone has told it: see welcome
+	full           bool     // it asked for all messages
+	greeted        bool     // it is being told its first messages
+	fetched        []string // collections of the settings that it has asked for
 
 	conn  *conn     // nil: offline
 	queue []*stanza // what the client has not confirmed

@@ -13,6 +13,7 @@ import (
 const (
 	SettleDelay = settleDelay
 	SentAge     = sentAge
+	PollAge     = pollAge
 )
 
 var (
@@ -82,7 +83,16 @@ func (s *Store) QueueSettle(a pombo.Attempt) {
 }
 
 func (s *Store) CleanSent(ctx context.Context, now time.Time, perInstance int) error {
-	return s.cleanSent(ctx, now, perInstance)
+	return cleanWith(ctx, s, keptSent, now, perInstance)
+}
+
+func (s *Store) CleanPolls(ctx context.Context, now time.Time, perInstance int) error {
+	return cleanWith(ctx, s, keptPolls, now, perInstance)
+}
+
+func cleanWith(ctx context.Context, s *Store, k retention, now time.Time, perInstance int) error {
+	k.perInstance = perInstance
+	return s.cleanKept(ctx, k, now)
 }
 
 // Checkpoint runs the checkpointer's step with a limit for the log's length.

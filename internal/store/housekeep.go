@@ -13,6 +13,10 @@ const (
 	sentAge = 7 * 24 * time.Hour
 	// sentPerInstance is how many sent messages an instance keeps at most.
 	sentPerInstance = 20_000
+	// pollAge is how long polls are kept, and pollsPerInstance how many. People vote
+	// within days; what is lost is that votes can be read.
+	pollAge          = 90 * 24 * time.Hour
+	pollsPerInstance = 5_000
 	// houseInterval is the time between two rounds of housekeeping; houseStep is
 	// how many rows one transaction removes, so that no caller waits long.
 	houseInterval = 10 * time.Minute
@@ -35,8 +39,10 @@ func (s *Store) keepHouse(ctx context.Context) {
 		case <-tick.C:
 			s.signalBury() // what failed is tried again
 		}
-		if err := s.cleanSent(ctx, time.Now(), sentPerInstance); err != nil && ctx.Err() == nil {
-			s.log.Warn("old sent messages could not be removed", "error", err)
+		for _, k := range [...]retention{keptSent, keptPolls} {
+			if err := s.cleanKept(ctx, k, time.Now()); err != nil && ctx.Err() == nil {
+				s.log.Warn("what is no longer needed could not be removed", "what", k.what, "error", err)
+			}
 		}
 		if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.Warn("parts of histories that were told could not be removed", "error", err)
@@ -44,40 +50,51 @@ func (s *Store) keepHouse(ctx context.Context) {
 	}
 }
 
-// cleanSent removes sent messages older than sentAge, and the oldest of each
-// instance that has more than perInstance.
-func (s *Store) cleanSent(ctx context.Context, now time.Time, perInstance int) error {
-	old := &sweepOp{
-		query: `DELETE FROM pombo_sent WHERE (instance_id, id) IN (
-			SELECT instance_id, id FROM pombo_sent WHERE sent_at < $1 ORDER BY sent_at LIMIT $2)`,
-		args: []any{now.Add(-sentAge).UnixMilli()},
+// retention is a table whose rows are kept for a while.
+type retention struct {
+	what, table string
+	key, at     string // columns
+	age         time.Duration
+	perInstance int
+}
+
+var (
+	keptSent  = retention{"sent messages", "pombo_sent", "instance_id, id", "sent_at", sentAge, sentPerInstance}
+	keptPolls = retention{"polls", "pombo_poll", "instance_id, id, chat", "at", pollAge, pollsPerInstance}
+)
+
+// cleanKept removes rows that are too old, and the oldest of each instance that has
+// too many.
+func (s *Store) cleanKept(ctx context.Context, k retention, now time.Time) error {
+	remove := func(which string, arg any) *sweepOp {
+		return &sweepOp{
+			query: `DELETE FROM ` + k.table + ` WHERE (` + k.key + `) IN (
+				SELECT ` + k.key + ` FROM ` + k.table + ` WHERE ` + which + ` ORDER BY ` + k.at + ` LIMIT $2)`,
+			args: []any{arg},
+		}
 	}
-	if err := s.sweep(ctx, old, 0); err != nil {
+	if err := s.sweep(ctx, remove(k.at+` < $1`, now.Add(-k.age).UnixMilli()), 0); err != nil {
 		return err
 	}
-	surplus, err := s.surplusSent(ctx, perInstance)
+	surplus, err := s.surplus(ctx, k)
 	if err != nil {
 		return err
 	}
 	for instance, n := range surplus {
-		op := &sweepOp{
-			query: `DELETE FROM pombo_sent WHERE (instance_id, id) IN (
-				SELECT instance_id, id FROM pombo_sent WHERE instance_id = $1 ORDER BY sent_at LIMIT $2)`,
-			args: []any{string(instance)},
-		}
-		if err := s.sweep(ctx, op, n); err != nil {
+		if err := s.sweep(ctx, remove(`instance_id = $1`, string(instance)), n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// surplusSent returns how many sent messages instances have above the bound.
-func (s *Store) surplusSent(ctx context.Context, perInstance int) (map[pombo.InstanceID]int, error) {
+// surplus returns how many rows instances have above the bound.
+func (s *Store) surplus(ctx context.Context, k retention) (map[pombo.InstanceID]int, error) {
+	doing := "counting " + k.what
 	rows, err := s.read.QueryContext(ctx, s.dialect.form(
-		`SELECT instance_id, COUNT(*) FROM pombo_sent GROUP BY instance_id HAVING COUNT(*) > $1`), perInstance)
+		`SELECT instance_id, COUNT(*) FROM `+k.table+` GROUP BY instance_id HAVING COUNT(*) > $1`), k.perInstance)
 	if err != nil {
-		return nil, readError(ctx, "counting sent messages", err)
+		return nil, readError(ctx, doing, err)
 	}
 	defer rows.Close()
 	surplus := map[pombo.InstanceID]int{}
@@ -85,9 +102,9 @@ func (s *Store) surplusSent(ctx context.Context, perInstance int) (map[pombo.Ins
 		var id pombo.InstanceID
 		var n int
 		if err := rows.Scan(&id, &n); err != nil {
-			return nil, readError(ctx, "counting sent messages", err)
+			return nil, readError(ctx, doing, err)
 		}
-		surplus[id] = n - perInstance
+		surplus[id] = n - k.perInstance
 	}
 	return surplus, rows.Err()
 }

@@ -82,8 +82,8 @@ func (op *createOp) apply(ctx context.Context, t *txn) error {
 	}
 	_, err = t.exec(ctx, `
 		INSERT INTO pombo_instance (id, name, token, integration, number, jid, lid, profile_name, profile_picture_url,
-			settings, disconnection_code, disconnection_object, disconnected_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			settings, disconnection_code, disconnection_object, disconnected_at, jwt_id, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		append(op.values(), millis(i.CreatedAt), millis(i.UpdatedAt))...)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (op *createOp) apply(ctx context.Context, t *txn) error {
 	return t.append(ctx, op.events)
 }
 
-// values are the columns id to disconnected_at.
+// values are the columns id to jwt_id.
 func (op *createOp) values() []any { return instanceValues(op.instance, op.settings) }
 
 func instanceValues(i pombo.Instance, settings string) []any {
@@ -104,6 +104,7 @@ func instanceValues(i pombo.Instance, settings string) []any {
 		string(i.ID), clean(i.Name), clean(i.Token), clean(i.Integration), clean(i.Number), clean(i.JID), clean(i.LID),
 		clean(i.ProfileName), clean(i.ProfilePictureURL), settings,
 		int64(i.Disconnection.Code), clean(i.Disconnection.Object), millis(i.Disconnection.At),
+		clean(i.JWTID),
 	}
 }
 
@@ -150,7 +151,7 @@ func (op *updateOp) apply(ctx context.Context, t *txn) error {
 	_, err = t.exec(ctx, `
 		UPDATE pombo_instance SET name = $2, token = $3, integration = $4, number = $5, jid = $6, lid = $7,
 			profile_name = $8, profile_picture_url = $9, settings = $10, disconnection_code = $11,
-			disconnection_object = $12, disconnected_at = $13, updated_at = $14
+			disconnection_object = $12, disconnected_at = $13, jwt_id = $14, updated_at = $15
 		WHERE id = $1`,
 		append(instanceValues(i, op.settings), millis(t.now))...)
 	if err != nil {
@@ -253,7 +254,7 @@ func (s *Store) Instances(ctx context.Context) ([]pombo.Instance, error) {
 	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT id, name, token, integration, number, jid, lid, profile_name, profile_picture_url, settings,
-			disconnection_code, disconnection_object, disconnected_at, created_at, updated_at
+			disconnection_code, disconnection_object, disconnected_at, jwt_id, created_at, updated_at
 		FROM pombo_instance WHERE deleted_at IS NULL ORDER BY created_at, id`)
 	if err != nil {
 		return nil, readError(ctx, doing, err)
@@ -278,7 +279,7 @@ func scanInstance(rows *sql.Rows) (pombo.Instance, error) {
 	var settings string
 	var disconnected, created, updated sql.NullInt64
 	err := rows.Scan(&i.ID, &i.Name, &i.Token, &i.Integration, &i.Number, &i.JID, &i.LID, &i.ProfileName,
-		&i.ProfilePictureURL, &settings, &i.Disconnection.Code, &i.Disconnection.Object, &disconnected, &created, &updated)
+		&i.ProfilePictureURL, &settings, &i.Disconnection.Code, &i.Disconnection.Object, &disconnected, &i.JWTID, &created, &updated)
 	if err != nil {
 		return i, err
 	}

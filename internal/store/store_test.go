@@ -335,6 +335,27 @@ func TestCleanSent(t *testing.T) {
 	})
 }
 
+func TestCleanPolls(t *testing.T) {
+	each(t, func(t *testing.T, uri string) {
+		s := open(t, store.Options{URI: uri})
+		ctx := within(t)
+		now := time.Now()
+		for n := range 10 {
+			must(t, s.PutPoll(ctx, pombo.Poll{Instance: "old", ID: fmt.Sprint(n), At: now.Add(-store.PollAge - time.Minute)}))
+			must(t, s.PutPoll(ctx, pombo.Poll{Instance: "many", ID: fmt.Sprint(n), At: now.Add(time.Duration(n-100) * time.Minute)}))
+		}
+		must(t, s.CleanPolls(ctx, now, 4))
+		for id, want := range map[string]int{"old/0": 0, "old/9": 0, "many/5": 0, "many/6": 1, "many/9": 1} {
+			instance, n, _ := strings.Cut(id, "/")
+			got, err := s.Polls(ctx, pombo.InstanceID(instance), n)
+			must(t, err)
+			if len(got) != want {
+				t.Errorf("%s: %d are kept, want %d", id, len(got), want)
+			}
+		}
+	})
+}
+
 func bulkSent(uri string) string {
 	return `INSERT INTO pombo_sent (instance_id, id, chat, message, sent_at)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)

@@ -58,6 +58,13 @@ func inGroup(evt *events.Message, sender, alt types.JID) *events.Message {
 	return evt
 }
 
+func inChannel(evt *events.Message) *events.Message {
+	channel := types.NewJID("120363000000000000", types.NewsletterServer)
+	evt.Info.Chat, evt.Info.Sender, evt.Info.SenderAlt, evt.Info.PushName, evt.Info.ServerID = channel, channel, types.EmptyJID, "", 159
+	evt.NewsletterMeta = &events.NewsletterMessageMeta{}
+	return evt
+}
+
 func fromOwnDevice(evt *events.Message) *events.Message {
 	evt.Info.Sender, evt.Info.IsFromMe, evt.Info.PushName = device(own, 0), true, ""
 	evt.Info.SenderAlt, evt.Info.RecipientAlt = types.EmptyJID, anaLID
@@ -101,6 +108,7 @@ func messageCases() map[string]any {
 	viewOnce.Type, viewOnce.MediaType = "media", "image"
 	return map[string]any{
 		"message":         received(&waE2E.Message{Conversation: proto.String("hello")}),
+		"message-channel": inChannel(received(&waE2E.Message{Conversation: proto.String("news")})),
 		"message-group":   inGroup(received(&waE2E.Message{Conversation: proto.String("hello")}), anaLID, ana),
 		"message-other":   fromOwnDevice(received(&waE2E.Message{Conversation: proto.String("mine")})),
 		"edit":            received(order(editOrder, key(true, "3A00112233445566778A"), edit("new text"))),

@@ -19,7 +19,7 @@ func (s Scope) pollVote(evt *events.Message) []pombo.Event {
 	if s.DecryptPollVote == nil {
 		return nil
 	}
-	update := innermost(content(evt)).GetPollUpdateMessage()
+	update := PollVote(evt)
 	if update.GetPollCreationMessageKey().GetID() == "" {
 		return nil
 	}
@@ -78,4 +78,38 @@ func pollUpdates(options []string, vote *waE2E.PollVoteMessage, voter string) []
 		}
 	}
 	return append(out, ']')
+}
+
+// PollVote returns the vote in a message, still encrypted, or nil.
+func PollVote(evt *events.Message) *waE2E.PollUpdateMessage {
+	return innermost(content(evt)).GetPollUpdateMessage()
+}
+
+// PollCreation returns the names of the options of the poll in a message, in its
+// order, and the secret that opens the votes; nothing if it is not a poll.
+func PollCreation(evt *events.Message) (options []string, secret []byte) {
+	sent := content(evt)
+	m := innermost(sent)
+	if inner := m.GetPollCreationMessageV4().GetMessage(); inner != nil {
+		m = innermost(inner)
+	}
+	for _, poll := range [...]*waE2E.PollCreationMessage{
+		m.GetPollCreationMessage(), m.GetPollCreationMessageV2(), m.GetPollCreationMessageV3(), m.GetPollCreationMessageV5(),
+	} {
+		for _, o := range poll.GetOptions() {
+			options = append(options, o.GetOptionName())
+		}
+		if poll != nil {
+			break
+		}
+	}
+	if options == nil {
+		return nil, nil
+	}
+	for _, at := range [...]*waE2E.Message{sent, evt.RawMessage, m, evt.Message} {
+		if secret = at.GetMessageContextInfo().GetMessageSecret(); secret != nil {
+			return options, secret
+		}
+	}
+	return options, nil
 }

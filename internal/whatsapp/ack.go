@@ -42,6 +42,10 @@ func (l *line) handle(evt any) (committed bool) {
 		l.signal(evt)
 		return true
 	}
+	if err := l.keepPoll(evt); err != nil {
+		l.end(err)
+		return false
+	}
 	made := l.translate(evt)
 	if err := l.readableForRetry(evt); err != nil {
 		return false
@@ -84,6 +88,8 @@ func (l *line) commit(evt any, made []pombo.Event) error {
 func (l *line) translate(evt any) []pombo.Event {
 	scope := l.scope
 	scope.Settings = *l.s.settings.Load()
+	votes := &votes{l: l}
+	scope.DecryptPollVote, scope.PollOptions = votes.decrypt, votes.options
 	made, err := l.translated(scope, evt)
 	if err == nil {
 		return made

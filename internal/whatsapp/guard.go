@@ -134,10 +134,13 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case decryption != nil:
+		return g.undecryptable(ctx, decryption)
 	}
-	return decryption
+	return nil
 }
 
 // protected makes an error of a panic in fn. libsignal meets what strangers send,

@@ -92,7 +92,7 @@ func (w *world) start() {
 	w.t.Helper()
 	root := w.box.RootKey()
 	o := w.options
-	o.Devices, o.Sink, o.Sent, o.Registry = w.devices, w.sink, w.sent, w.reg
+	o.Devices, o.Sink, o.Sent, o.Polls, o.Registry = w.devices, w.sink, w.sent, w.sent, w.reg
 	o.History = &noHistory{}
 	o.Transport, o.RootKey = sandbox.Transport(w.addr), &root
 	if os.Getenv("WHATSAPP_DEBUG") != "" {
@@ -374,6 +374,12 @@ func (s *sentStore) Sent(_ context.Context, _ pombo.InstanceID, id string) (pomb
 		s.read(id)
 	}
 	return m, ok, s.fail
+}
+
+func (s *sentStore) PutPoll(context.Context, pombo.Poll) error { return nil }
+
+func (s *sentStore) Polls(context.Context, pombo.InstanceID, string) ([]pombo.Poll, error) {
+	return nil, nil
 }
 
 func mustJID(t *testing.T, s string) types.JID {

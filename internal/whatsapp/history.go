@@ -164,6 +164,10 @@ func (l *line) tellPart(part *pombo.HistoryPart, h *waHistorySync.HistorySync) (
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	if err := l.keepPastPolls(h); err != nil {
+		l.end(err)
+		return err
+	}
 	scope := l.scope
 	scope.Settings = *l.s.settings.Load()
 	for step := range scope.History(h, part.ID, part.Told) {

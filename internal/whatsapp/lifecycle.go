@@ -54,6 +54,7 @@ func (r *run) opened(l *line) {
 		return
 	}
 	s.setSnapshot(snapshot{state: pombo.StateOpen, line: l})
+	l.resubscribe()
 	s.log.Info("connected to WhatsApp", "jid", l.own.String())
 	l.syncState()
 	l.fetchHistory()
@@ -96,12 +97,16 @@ func (r *run) announce(l *line) {
 	}
 }
 
-// renamed handles a new own name, which after pairing is the first.
+// renamed handles the own name as the phone tells it. After pairing it is the first
+// that the client has, and it can announce nothing without: so that is done also if
+// the name was known from an earlier pairing.
 func (r *run) renamed(l *line, name string) {
-	if name == "" || name == r.s.known().name {
+	if name == "" {
 		return
 	}
-	r.reportProfile(r.s.setAccount(func(a *account) { a.name = name }))
+	if name != r.s.known().name {
+		r.reportProfile(r.s.setAccount(func(a *account) { a.name = name }))
+	}
 	r.announce(l)
 }
 

@@ -99,6 +99,7 @@ func (s *Session) newLine(d *store.Device) *line {
 	c.SetPreLoginHTTPClient(socket)
 	c.AddEventHandlerWithSuccessStatus(l.handle)
 	l.client = c
+	l.watchStanzas(c)
 	l.gate.queued = queueOf(c)
 	l.gate.full = func() { l.end(errQueueFull) }
 	l.gate.detach = l.detach

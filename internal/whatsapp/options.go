@@ -48,12 +48,13 @@ type Registry interface {
 	LoggedOut(ctx context.Context, id pombo.InstanceID, d pombo.Disconnection) error
 }
 
-// Options configure a Network. Devices, Sink, Sent, History and Registry are
-// required.
+// Options configure a Network. Devices, Sink, Sent, Polls, History and Registry
+// are required.
 type Options struct {
 	Devices  *sqlstore.Container
 	Sink     Sink
 	Sent     SentStore
+	Polls    PollStore
 	History  HistoryStore
 	Registry Registry
 	Logger   *slog.Logger // nil: nothing is logged

@@ -26,6 +26,7 @@ type Session struct {
 	outgoing outgoing
 	calls    calls // that were rejected
 	uploads  uploads
+	watched  watched
 
 	control sync.Mutex // held by Connect, Logout and Close while they start or stop the run
 

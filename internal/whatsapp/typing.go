@@ -20,6 +20,7 @@ func (l *line) compose(ctx context.Context, to types.JID, delay time.Duration) e
 	if delay <= 0 {
 		return nil
 	}
+	l.subscribe(ctx, to)
 	if err := l.show(ctx, to, types.ChatPresenceMediaText, delay); err != nil {
 		return unavailable("The message was not sent", err)
 	}
@@ -79,11 +80,7 @@ func (s *Session) ShowPresence(ctx context.Context, t pombo.Typing) error {
 	if err != nil {
 		return err
 	}
-	if to.Server == types.DefaultUserServer || to.Server == types.HiddenUserServer {
-		if err := l.client.SubscribePresence(ctx, to); err != nil && ctx.Err() == nil {
-			l.log.Debug("asking for a presence failed", "err", err)
-		}
-	}
+	l.subscribe(ctx, to)
 	switch t.Presence {
 	case "composing":
 		err = l.show(ctx, to, types.ChatPresenceMediaText, t.Delay)

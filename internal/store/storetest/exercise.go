@@ -55,6 +55,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"InstanceDelete", testInstanceDelete},
 		{"InstanceAnswerLost", testInstanceAnswerLost},
 		{"Sent", testSent},
+		{"Polls", testPolls},
 		{"History", testHistory},
 		{"HistoryTold", testHistoryTold},
 		{"HistoryGone", testHistoryGone},

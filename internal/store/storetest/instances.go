@@ -169,7 +169,7 @@ func testWebhookGlobal(t *testing.T, b *bench) {
 func testInstanceCreate(t *testing.T, b *bench) {
 	b.open()
 	i := pombo.Instance{
-		ID: "5b2f3f6e-0000-4000-8000-000000000001", Name: "Loja São Paulo", Token: "t0ken", Integration: "WHATSAPP-BAILEYS",
+		ID: "5b2f3f6e-0000-4000-8000-000000000001", Name: "Loja São Paulo", Token: "t0ken", JWTID: "j1", Integration: "WHATSAPP-BAILEYS",
 		Number: "5511999990000", JID: "5511999990000:3@s.whatsapp.net", LID: "1@lid", ProfileName: "Loja",
 		ProfilePictureURL: "https://pps/x", Settings: pombo.Settings{RejectCall: true, MsgCall: "não", ReadStatus: true},
 		Disconnection: pombo.Disconnection{Code: 401, Object: `{"a":1}`, At: eventTime},
@@ -408,6 +408,30 @@ func testSent(t *testing.T, b *bench) {
 		t.Errorf("a message that was never sent: %v, %v", ok, err)
 	}
 	wantKind(t, b.PutSent(b.ctx(), pombo.SentMessage{ID: "x"}), pombo.Invalid)
+}
+
+func testPolls(t *testing.T, b *bench) {
+	b.open()
+	p := pombo.Poll{
+		Instance: "i", Chat: "5511@s.whatsapp.net", ID: "3EB0", Author: "1@lid", Secret: []byte{0, 1, 0xff}, Options: []string{"Sim 👍", "Não"}, At: eventTime,
+	}
+	elsewhere := p
+	elsewhere.Chat, elsewhere.Author, elsewhere.At = "1@g.us", "2@lid", eventTime.Add(time.Second)
+	other := p
+	other.Instance, other.Options = "j", []string{}
+	for _, one := range []pombo.Poll{p, elsewhere, other} {
+		b.must(b.PutPoll(b.ctx(), one))
+	}
+	forged := p
+	forged.Author, forged.Options = "3@lid", []string{"x"}
+	b.must(b.PutPoll(b.ctx(), forged))
+	b.reopen()
+	for instance, want := range map[pombo.InstanceID][]pombo.Poll{"i": {p, elsewhere}, "j": {other}, "k": nil} {
+		got, err := b.Polls(b.ctx(), instance, "3EB0")
+		b.must(err)
+		equal(t, "polls", got, want)
+	}
+	wantKind(t, b.PutPoll(b.ctx(), pombo.Poll{ID: "x"}), pombo.Invalid)
 }
 
 func testOneProcess(t *testing.T, b *bench) {
