@@ -65,7 +65,6 @@ type WebhookHealth struct {
 	OpenUntil time.Time
 
 	Backlog     int       // deliveries that are pending
-	Parked      int       // of these, those that their lanes do not wait for
 	Oldest      time.Time // when the oldest pending one was appended; zero: none is
 	LastSuccess time.Time // zero: none in 7 days
 	// Attempts of the last 24 hours, to the full hour, and how many were answered

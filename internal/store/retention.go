@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Retention says how long deliveries are kept after they ended; zero fields are
+// the defaults, 7 and 30 days.
+type Retention struct{ Delivered, Dead time.Duration }
+
+func (r Retention) orDefault() Retention {
+	if r.Delivered <= 0 {
+		r.Delivered = 7 * 24 * time.Hour
+	}
+	if r.Dead <= 0 {
+		r.Dead = 30 * 24 * time.Hour
+	}
+	return r
+}
+
+const (
+	// expireLook is how many rows one step looks at, and expireStep how many it
+	// removes at most: a few milliseconds of the writer's time.
+	expireLook, expireStep = 5_000, 500
+)
+
+// expire removes the deliveries that are too old at the time now, and what only
+// they needed. Between the steps it leaves others three times as much time as it
+// took.
+//
+// It goes along the primary key from the oldest row on, so that it needs no index
+// of its own: what ended was appended before, so it can stop at the first row that
+// was appended too late to be too old.
+func (s *Store) expire(ctx context.Context, now time.Time) (removed int, err error) {
+	return s.removeEnded(ctx, now.Add(-s.keep.Delivered), now.Add(-s.keep.Dead), nil)
+}
+
+// trim removes deliveries that were made, the oldest first, until the database is
+// well below its limit.
+func (s *Store) trim(ctx context.Context, now time.Time) (removed int, err error) {
+	return s.removeEnded(ctx, now, now.Add(-s.keep.Dead), func() bool {
+		return float64(s.disk.used.Load()) <= trimTo*float64(s.maxDisk)
+	})
+}
+
+// removeEnded removes deliveries that were made before delivered, or died before
+// dead, until enough says so.
+func (s *Store) removeEnded(ctx context.Context, delivered, dead time.Time, enough func() bool) (removed int, err error) {
+	op := &expireOp{delivered: delivered.UnixMilli(), dead: dead.UnixMilli()}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for !op.end {
+		if enough != nil {
+			if err := s.measure(ctx); err != nil {
+				return removed, err
+			}
+			if enough() {
+				break
+			}
+		}
+		began := time.Now()
+		if err := s.submit(ctx, op.name(), op); err != nil {
+			return removed, fmt.Errorf("removing old deliveries: %w", err)
+		}
+		removed += op.removed
+		pause.Reset(3 * time.Since(began))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		}
+	}
+	return removed, s.submit(ctx, op.name(), orphansOp{})
+}
+
+// expireOp makes one step from after on.
+type expireOp struct {
+	delivered, dead int64 // milliseconds: what ended before
+
+	after   int64 // the last row that was looked at
+	removed int   // in this step
+	end     bool  // there is nothing more to look at
+}
+
+func (*expireOp) name() string { return "housekeeping" }
+
+func (*expireOp) weight() (events, bytes int) { return maxBatchEvents, 0 }
+
+func (op *expireOp) apply(ctx context.Context, t *txn) error {
+	next := expireOp{delivered: op.delivered, dead: op.dead, after: op.after}
+	old, err := next.look(ctx, t)
+	if err != nil {
+		return err
+	}
+	if len(old) > 0 {
+		var deliveries, events []int64
+		for _, row := range old {
+			deliveries, events = append(deliveries, row.id), append(events, row.event)
+		}
+		if _, err := t.exec(ctx, `DELETE FROM pombo_delivery WHERE id IN (`+numbers(deliveries)+`)`); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `DELETE FROM pombo_event WHERE id IN (`+numbers(events)+`)
+			AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.event_id = pombo_event.id)`); err != nil {
+			return err
+		}
+	}
+	next.removed = len(old)
+	*op = next
+	return nil
+}
+
+type expired struct{ id, event int64 }
+
+// look finds the next rows to remove and moves on.
+func (op *expireOp) look(ctx context.Context, t *txn) ([]expired, error) {
+	rows, err := t.QueryContext(ctx, t.s.dialect.form(`
+		SELECT id, event_id, state, created_at, ended_at FROM pombo_delivery WHERE id > $1 ORDER BY id LIMIT $2`), op.after, expireLook)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var old []expired
+	n := 0
+	for rows.Next() {
+		var row expired
+		var state string
+		var created int64
+		var ended *int64
+		if err := rows.Scan(&row.id, &row.event, &state, &created, &ended); err != nil {
+			return nil, err
+		}
+		n++
+		if created >= max(op.delivered, op.dead) {
+			op.end = true
+			break
+		}
+		limit := op.delivered
+		if state == "dead" {
+			limit = op.dead
+		}
+		if ended != nil && *ended < limit {
+			old = append(old, row)
+		}
+		op.after = row.id
+		if len(old) == expireStep {
+			break
+		}
+	}
+	if n == 0 || n < expireLook && len(old) < expireStep {
+		op.end = true
+	}
+	return old, rows.Err()
+}
+
+// numbers writes ids as a list for IN ( ), which cannot be a parameter of both
+// databases.
+func numbers(ids []int64) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(id, 10))
+	}
+	return b.String()
+}
+
+// orphansOp removes webhooks that were removed, and deleted instances, when
+// nothing of theirs is left.
+type orphansOp struct{}
+
+func (orphansOp) name() string { return "housekeeping" }
+
+func (orphansOp) weight() (events, bytes int) { return maxBatchEvents, 0 }
+
+func (orphansOp) apply(ctx context.Context, t *txn) error {
+	_, err := t.exec(ctx, `
+		DELETE FROM pombo_webhook
+		WHERE (position < 0 OR instance_id IN (SELECT id FROM pombo_instance WHERE deleted_at IS NOT NULL))
+			AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = pombo_webhook.id)`)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `
+		DELETE FROM pombo_instance
+		WHERE deleted_at IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM pombo_webhook w WHERE w.instance_id = pombo_instance.id)
+			AND NOT EXISTS (SELECT 1 FROM pombo_event e WHERE e.instance_id = pombo_instance.id)`)
+	return err
+}
+
+// Expire removes what is too old at the time now, as housekeeping does every ten
+// minutes, and returns how many deliveries it removed.
+func (s *Store) Expire(ctx context.Context, now time.Time) (removed int, err error) {
+	return s.expire(ctx, now)
+}
