@@ -51,7 +51,7 @@ type Replay struct {
 type ReplayResult struct {
 	Matched  int // deliveries that were chosen
 	Replayed int // made pending again; with DryRun, would be
-	Pending  int // passed over: pending already
+	Pending  int // were pending already, and are due at once
 	Off      int // passed over: their webhook is switched off or removed
 	Missing  int // of the IDs: no such delivery of this instance
 }

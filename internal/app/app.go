@@ -146,7 +146,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.manager = instance.New(instance.Options{
-		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
+		Store: a.store, Webhooks: a.store, WebhookList: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
 		Logger:     a.log.With("part", "instance"),
 	})

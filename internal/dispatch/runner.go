@@ -32,6 +32,7 @@ type runner struct {
 	began               time.Time // when this generation began, for Policy's patience
 	inFlight            int
 	telling             bool // Options.Gone is being called
+	reloading           bool // see Reload
 	win                 *window
 	feed                feed
 
@@ -153,6 +154,7 @@ func (r *runner) start() {
 	if !r.opened || !r.active {
 		return
 	}
+	r.reload()
 	r.win.expire(time.Now())
 	for {
 		f, ok := r.next(false)
@@ -171,7 +173,7 @@ func (r *runner) start() {
 // next takes the next delivery into flight, if there is one and the limits let
 // it. holding tells that the caller has a slot already.
 func (r *runner) next(holding bool) (flight, bool) {
-	if !r.opened || !r.active || r.win.ready.len() == 0 || r.inFlight >= r.d.policy.Concurrency {
+	if !r.opened || !r.active || r.reloading || r.win.ready.len() == 0 || r.inFlight >= r.d.policy.Concurrency {
 		return flight{}, false
 	}
 	if !holding && !r.d.slots.take(r, r.inFlight == 0) {
@@ -287,8 +289,9 @@ func (r *runner) judge(f flight, res result) (a pombo.Attempt, due time.Time) {
 	// must say so.
 	running := now.Sub(r.began)
 	steady := r.began.Add(running).Round(0)
-	age := min(now.Round(0).Sub(f.delivery.CreatedAt), steady.Sub(f.delivery.CreatedAt))
-	out := r.d.policy.decide(res, a.Number, age, running >= min(patience, r.d.policy.Horizon))
+	since := f.delivery.Since()
+	age := min(now.Round(0).Sub(since), steady.Sub(since))
+	out := r.d.policy.decide(res, a.Number-f.delivery.AttemptsBefore, age, running >= min(patience, r.d.policy.Horizon))
 	switch {
 	case out.state == pombo.Delivered:
 	case f.generation != r.generation: // switched off meanwhile

@@ -65,6 +65,9 @@ type Options struct {
 	Instances   Instances
 	Connections Connections
 	Webhooks    Webhooks
+	// WebhookLists and Deliveries are about all webhooks of an instance.
+	WebhookLists WebhookLists
+	Deliveries   Deliveries
 	Messages    Messages
 	Settings    Settings
 	Chats       Chats
@@ -92,5 +95,9 @@ type Options struct {
 	// Sandbox serves what is below /sandbox, to the bearer of the global key. It
 	// sees the whole path. nil: there is no such route.
 	Sandbox http.Handler
+	// Metrics serves GET /metrics, to whoever MetricsAccess lets in. nil: there is no
+	// such route.
+	Metrics       http.Handler
+	MetricsAccess MetricsAccess
 	Logger  *slog.Logger // nil: nothing is logged
 }

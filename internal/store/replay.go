@@ -17,8 +17,8 @@ const (
 
 // Replay makes deliveries pending again that were made or are dead. They keep
 // their webhook-id and their place in their lane, and count as new for the retry
-// horizon. What is pending already is passed over, and so is what belongs to a
-// webhook that is switched off or was removed.
+// horizon. What is pending already is due at once. What belongs to a webhook that
+// is switched off or was removed is passed over.
 //
 // It works in small transactions, the oldest first: if ctx ends or the database
 // fails, the result says how far it came. touched lists the webhooks that have
@@ -144,12 +144,19 @@ func (*replayOp) weight() (events, bytes int) { return maxBatchEvents, 0 }
 
 func (op *replayOp) apply(ctx context.Context, t *txn) error {
 	op.result, op.touched = pombo.ReplayResult{}, nil
-	again := map[string][]int64{}
-	if err := op.sort(ctx, t, again); err != nil {
+	again, hurry := map[string][]int64{}, map[string][]int64{}
+	if err := op.sort(ctx, t, again, hurry); err != nil {
 		return err
 	}
 	if op.dry {
 		return nil
+	}
+	for webhook, ids := range hurry {
+		op.touched = append(op.touched, webhook)
+		_, err := t.exec(ctx, `UPDATE pombo_delivery SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND id IN (`+numbers(ids)+`)`, t.now.UnixMilli())
+		if err != nil {
+			return err
+		}
 	}
 	for webhook, ids := range again {
 		op.touched = append(op.touched, webhook)
@@ -164,8 +171,9 @@ func (op *replayOp) apply(ctx context.Context, t *txn) error {
 	return nil
 }
 
-// sort looks at the step's deliveries and puts those to replay into again.
-func (op *replayOp) sort(ctx context.Context, t *txn, again map[string][]int64) error {
+// sort looks at the step's deliveries and puts those to replay into again, those
+// that are pending into hurry, by webhook.
+func (op *replayOp) sort(ctx context.Context, t *txn, again, hurry map[string][]int64) error {
 	rows, err := t.QueryContext(ctx, t.s.dialect.form(`
 		SELECT id, webhook_id, state FROM pombo_delivery WHERE id IN (`+numbers(op.ids)+`) AND instance_id = $1`), string(op.instance))
 	if err != nil {
@@ -182,6 +190,7 @@ func (op *replayOp) sort(ctx context.Context, t *txn, again map[string][]int64) 
 		switch {
 		case d.State == pombo.Pending:
 			op.result.Pending++
+			hurry[d.WebhookID] = append(hurry[d.WebhookID], d.ID)
 		case !t.hooks.delivers(op.instance, d.WebhookID):
 			op.result.Off++
 		default:

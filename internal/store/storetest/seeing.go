@@ -154,6 +154,12 @@ func testReplay(t *testing.T, b *bench) {
 	if len(attempts) != 2 || attempts[0].Status != 400 || attempts[1].Status != 200 {
 		t.Errorf("attempts %+v", attempts)
 	}
+	b.must(b.Settle(b.ctx(), pombo.Attempt{Delivery: ds[3].ID, Number: 1, State: pombo.Pending, NextAttempt: time.Now().Add(time.Hour), Parked: true}))
+	b.barrier()
+	replay(pombo.Replay{IDs: []int64{ds[3].ID}}, pombo.ReplayResult{Matched: 1, Pending: 1}, w.ID)
+	if d := b.delivery(ds[3].ID); d.NextAttempt.After(time.Now()) || !d.Parked || d.Attempts != 1 || !d.ReplayedAt.IsZero() {
+		t.Errorf("due at once: %+v", d)
+	}
 	replay(pombo.Replay{Query: pombo.DeliveryQuery{State: pombo.Dead}}, pombo.ReplayResult{Matched: 2, Replayed: 1, Off: 1}, w.ID)
 	b.wantPending(w, "a/0", "a/2", "a/3")
 	replay(pombo.Replay{Query: pombo.DeliveryQuery{State: pombo.Delivered, Event: pombo.Call, From: before.Add(-time.Hour), To: time.Now().Add(time.Hour)}},
