@@ -59,7 +59,7 @@ type ReplayResult struct {
 // WebhookHealth says how a webhook is doing.
 type WebhookHealth struct {
 	Webhook Webhook
-	// Circuit is "closed", "open" or "half_open"; "" if it is not known.
+	// Circuit is "closed" or "open"; "" for a webhook that is switched off.
 	Circuit string
 	// OpenUntil is when an open circuit is probed next.
 	OpenUntil time.Time

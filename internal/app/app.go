@@ -20,6 +20,7 @@ import (
 	"pombo/internal/dispatch"
 	"pombo/internal/httpapi"
 	"pombo/internal/instance"
+	"pombo/internal/metrics"
 	"pombo/internal/sandbox"
 	"pombo/internal/store"
 	"pombo/internal/whatsapp"
@@ -45,6 +46,8 @@ type App struct {
 	store   *store.Store
 	manager *instance.Manager
 	deliver *dispatch.Dispatcher
+	seeing  *deliveries
+	metrics *metrics.Metrics
 	phones  *whatsapp.Network
 
 	listener net.Listener
@@ -130,18 +133,24 @@ func (a *App) shownCode(_ context.Context, name string) (string, error) {
 func (a *App) open(ctx context.Context) (err error) {
 	cfg := a.o.Config
 	global := cfg.GlobalWebhook()
+	a.metrics = metrics.New()
+	keep := store.Retention{}
+	keep.Delivered, keep.Dead = cfg.Database.Keep()
 	a.store, err = store.Open(ctx, store.Options{
 		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
 		OnAppend: func(ds []pombo.Delivery) { a.deliver.Notify(ds) },
 		Fault:    a.o.Faults.Store,
+		Observe:  a.metrics, Keep: keep, MaxDisk: int64(cfg.Database.MaxDisk),
 	})
 	if err != nil {
 		return err
 	}
+	encode := a.encoder()
 	a.deliver = dispatch.New(dispatch.Options{
-		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
+		Store: a.store, Encode: encode, Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
 		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace,
 	})
+	a.seeing = &deliveries{store: a.store, dispatch: a.deliver, encode: encode}
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
 	}
@@ -150,6 +159,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
 		Logger:     a.log.With("part", "instance"),
 	})
+	a.metrics.Ask(&metricsSource{a.store, a.manager, a.deliver}, a.log.With("part", "metrics"))
 	hooks, err := a.store.Webhooks(ctx)
 	if err != nil {
 		return err
@@ -193,11 +203,16 @@ func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
 		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager,
+		WebhookLists: a.manager, Deliveries: a.seeing,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
 		CORS:   httpapi.CORS{Origins: cfg.CORS.Origins, Methods: cfg.CORS.Methods, Credentials: cfg.CORS.Credentials},
 		Logger: a.log.With("part", "http"),
+	}
+	if m := cfg.Metrics; m.Enabled {
+		o.Metrics = a.metrics.Handler()
+		o.MetricsAccess = httpapi.MetricsAccess{Public: !m.AuthRequired, User: m.User, Password: m.Password.Reveal(), Addresses: m.AllowedIPs}
 	}
 	if a.network.sandbox != nil {
 		o.Sandbox = a.network.sandbox.Control()

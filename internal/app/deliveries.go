@@ -52,7 +52,16 @@ func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id
 
 // Health tells how an instance's webhooks are doing.
 func (d *deliveries) Health(ctx context.Context, instance pombo.InstanceID) ([]pombo.WebhookHealth, error) {
-	return d.store.Health(ctx, instance)
+	all, err := d.store.Health(ctx, instance)
+	if err != nil {
+		return nil, err
+	}
+	known := circuits(d.dispatch)
+	for i := range all {
+		c := known[all[i].Webhook.ID]
+		all[i].Circuit, all[i].OpenUntil = c.state, c.probe
+	}
+	return all, nil
 }
 
 // Replay delivers again. What came back before an error is delivered too.

@@ -189,4 +189,3 @@ func Pinged(r pombo.PingResult) json.RawMessage {
 	}
 	return raw(append(row, attemptRow(r.Attempt)[1:]...))
 }
-

@@ -54,12 +54,12 @@ func TestPass(t *testing.T) {
 
 func TestCompileError(t *testing.T) {
 	for text, want := range map[string]string{
-		"data.key.":                        "line 1, column 10",
-		"event ==\n  1":                    "line 1, column 7",
-		"true &&\n  evnt == 'x'":           "line 2, column 3",
-		"1 + 1":                            "true or false",
-		"":                                 "line 1",
-		strings.Repeat("(", 300) + "true":  "line 1",
+		"data.key.":                          "line 1, column 10",
+		"event ==\n  1":                      "line 1, column 7",
+		"true &&\n  evnt == 'x'":             "line 2, column 3",
+		"1 + 1":                              "true or false",
+		"":                                   "line 1",
+		strings.Repeat("(", 300) + "true":    "line 1",
 		strings.Repeat(" ", MaxLength) + "1": "longer than",
 	} {
 		_, err := Compile(text)

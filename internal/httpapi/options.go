@@ -68,10 +68,10 @@ type Options struct {
 	// WebhookLists and Deliveries are about all webhooks of an instance.
 	WebhookLists WebhookLists
 	Deliveries   Deliveries
-	Messages    Messages
-	Settings    Settings
-	Chats       Chats
-	Lookups     Lookups
+	Messages     Messages
+	Settings     Settings
+	Chats        Chats
+	Lookups      Lookups
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string
@@ -99,5 +99,5 @@ type Options struct {
 	// such route.
 	Metrics       http.Handler
 	MetricsAccess MetricsAccess
-	Logger  *slog.Logger // nil: nothing is logged
+	Logger        *slog.Logger // nil: nothing is logged
 }

@@ -81,7 +81,7 @@ type Options struct {
 	Webhooks WebhookStore
 	// WebhookList is the same store.
 	WebhookList WebhookListStore
-	Deliver  Deliverer
+	Deliver     Deliverer
 	// NewSession makes the session of an instance; it must not connect yet. A
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session
