@@ -5,6 +5,9 @@ import "time"
 // DeliveryQuery chooses deliveries of one instance. Zero fields choose all.
 type DeliveryQuery struct {
 	Instance InstanceID
+	// Global includes deliveries to the global webhook, which are not for the eyes
+	// of an instance's own key.
+	Global   bool
 	Webhook  string
 	State    DeliveryState
 	Event    EventName

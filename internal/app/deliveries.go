@@ -26,8 +26,8 @@ func (d *deliveries) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]p
 }
 
 // Delivery shows a delivery with its body as it is posted and its attempts.
-func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id int64) (pombo.DeliveryDetail, error) {
-	detail, err := d.store.SeeDelivery(ctx, instance, id)
+func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error) {
+	detail, err := d.store.SeeDelivery(ctx, instance, id, global)
 	if err != nil {
 		return detail, err
 	}
@@ -51,8 +51,8 @@ func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id
 }
 
 // Health tells how an instance's webhooks are doing.
-func (d *deliveries) Health(ctx context.Context, instance pombo.InstanceID) ([]pombo.WebhookHealth, error) {
-	all, err := d.store.Health(ctx, instance)
+func (d *deliveries) Health(ctx context.Context, instance pombo.InstanceID, global bool) ([]pombo.WebhookHealth, error) {
+	all, err := d.store.Health(ctx, instance, global)
 	if err != nil {
 		return nil, err
 	}

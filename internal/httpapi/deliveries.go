@@ -18,11 +18,12 @@ type WebhookLists interface {
 	RemoveWebhook(ctx context.Context, name, id string) error
 }
 
-// Deliveries shows what became of events, and sends them again.
+// Deliveries shows what became of events, and sends them again. Those to the global
+// webhook are for the bearer of the global key only: global, or Global in a query.
 type Deliveries interface {
 	Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]pombo.DeliverySummary, error)
-	Delivery(ctx context.Context, instance pombo.InstanceID, id int64) (pombo.DeliveryDetail, error)
-	Health(ctx context.Context, instance pombo.InstanceID) ([]pombo.WebhookHealth, error)
+	Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error)
+	Health(ctx context.Context, instance pombo.InstanceID, global bool) ([]pombo.WebhookHealth, error)
 	Replay(ctx context.Context, r pombo.Replay) (pombo.ReplayResult, error)
 	Ping(ctx context.Context, v pombo.InstanceView, p pombo.Ping) (pombo.PingResult, error)
 }
@@ -71,7 +72,7 @@ func (s *server) listDeliveries(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	page.Query.Instance = c.view.ID
+	page.Query.Instance, page.Query.Global = c.view.ID, c.master
 	ds, err := s.Deliveries.Deliveries(c.Context(), page.Query)
 	if err != nil {
 		return answer{}, err
@@ -84,7 +85,7 @@ func (s *server) showDelivery(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, pombo.Errorf(pombo.NotFound, "The instance has no delivery %q: GET /webhook/deliveries shows their ids", c.PathValue("id"))
 	}
-	d, err := s.Deliveries.Delivery(c.Context(), c.view.ID, id)
+	d, err := s.Deliveries.Delivery(c.Context(), c.view.ID, id, c.master)
 	if err != nil {
 		return answer{}, err
 	}
@@ -92,7 +93,7 @@ func (s *server) showDelivery(c *call) (answer, error) {
 }
 
 func (s *server) webhookHealth(c *call) (answer, error) {
-	hs, err := s.Deliveries.Health(c.Context(), c.view.ID)
+	hs, err := s.Deliveries.Health(c.Context(), c.view.ID, c.master)
 	if err != nil {
 		return answer{}, err
 	}
@@ -104,7 +105,7 @@ func (s *server) replayDeliveries(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	req.Replay.Query.Instance = c.view.ID
+	req.Replay.Query.Instance, req.Replay.Query.Global = c.view.ID, c.master
 	res, err := s.Deliveries.Replay(c.Context(), req.Replay)
 	if err != nil {
 		return answer{}, err

@@ -33,6 +33,8 @@ type call struct {
 	dialect evolution.Dialect
 	// view is the instance that the path names, on routes of access instance.
 	view pombo.InstanceView
+	// master tells whether it was the global key that opened such a route.
+	master bool
 	// visible holds the instances that the key may see, on routes of access
 	// listing.
 	visible []pombo.InstanceView

@@ -41,7 +41,7 @@ func (s *Store) Replay(ctx context.Context, r pombo.Replay) (result pombo.Replay
 	}
 	found := map[string]bool{}
 	step := func(ids []int64) error {
-		op := &replayOp{instance: r.Query.Instance, ids: ids, dry: r.DryRun}
+		op := &replayOp{instance: r.Query.Instance, global: r.Query.Global, ids: ids, dry: r.DryRun}
 		if err := s.submit(ctx, op.name(), op); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (s *Store) Replay(ctx context.Context, r pombo.Replay) (result pombo.Replay
 
 // replayQuery hands what the query chooses to step, in the order of IDs.
 func (s *Store) replayQuery(ctx context.Context, r pombo.Replay, step func([]int64) error) error {
-	hooks, err := s.webhooksOf(ctx, r.Query.Instance, r.Query.Webhook)
+	hooks, err := s.webhooksOf(ctx, r.Query)
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,7 @@ func (s *Store) chosen(ctx context.Context, webhook string, q pombo.DeliveryQuer
 // replayOp makes one step, or only counts it.
 type replayOp struct {
 	instance pombo.InstanceID
+	global   bool // those to the global webhook, too
 	ids      []int64
 	dry      bool
 
@@ -175,7 +176,7 @@ func (op *replayOp) apply(ctx context.Context, t *txn) error {
 // that are pending into hurry, by webhook.
 func (op *replayOp) sort(ctx context.Context, t *txn, again, hurry map[string][]int64) error {
 	rows, err := t.QueryContext(ctx, t.s.dialect.form(`
-		SELECT id, webhook_id, state FROM pombo_delivery WHERE id IN (`+numbers(op.ids)+`) AND instance_id = $1`), string(op.instance))
+		SELECT id, webhook_id, state FROM pombo_delivery WHERE id IN (`+numbers(op.ids)+`) AND instance_id = $1 AND (webhook_id <> 'global' OR $2)`), string(op.instance), op.global)
 	if err != nil {
 		return err
 	}
@@ -213,13 +214,13 @@ func (r *registry) delivers(instance pombo.InstanceID, webhook string) bool {
 }
 
 // SeeDelivery returns a delivery of an instance with all its attempts; NotFound if
-// there is none with this ID.
-func (s *Store) SeeDelivery(ctx context.Context, instance pombo.InstanceID, id int64) (pombo.DeliveryDetail, error) {
+// there is none with this ID, or if it is one to the global webhook, without global.
+func (s *Store) SeeDelivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error) {
 	d, ok, err := s.Delivery(ctx, id)
 	if err != nil {
 		return pombo.DeliveryDetail{}, err
 	}
-	if !ok || d.Event.Instance != instance {
+	if !ok || d.Event.Instance != instance || d.WebhookID == pombo.GlobalWebhookID && !global {
 		return pombo.DeliveryDetail{}, pombo.Errorf(pombo.NotFound, "The instance has no delivery %d: it is too old, or belongs to another", id)
 	}
 	attempts, err := s.Attempts(ctx, id)

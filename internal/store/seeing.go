@@ -21,15 +21,15 @@ const (
 )
 
 // Deliveries returns the deliveries that q chooses, the newest first, at most
-// q.Limit (1 to 500) of them, without their events' data. It includes those to the
-// global webhook, and to webhooks that were removed.
+// q.Limit (1 to 500) of them, without their events' data. It includes those to
+// webhooks that were removed.
 func (s *Store) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]pombo.DeliverySummary, error) {
 	const doing = "listing deliveries"
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
 	}
 	q.Limit = min(max(q.Limit, 1), listMost)
-	hooks, err := s.webhooksOf(ctx, q.Instance, q.Webhook)
+	hooks, err := s.webhooksOf(ctx, q)
 	if err != nil {
 		return nil, readError(ctx, doing, err)
 	}
@@ -51,12 +51,11 @@ func (s *Store) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]pombo.
 	return all[:min(len(all), q.Limit)], nil
 }
 
-// webhooksOf returns the IDs of the webhooks that an instance may have deliveries
-// to; with only, no other than this one.
-func (s *Store) webhooksOf(ctx context.Context, instance pombo.InstanceID, only string) ([]string, error) {
+// webhooksOf returns the IDs of the webhooks that a query may find deliveries to.
+func (s *Store) webhooksOf(ctx context.Context, q pombo.DeliveryQuery) ([]string, error) {
 	rows, err := s.read.QueryContext(ctx, s.dialect.form(`
-		SELECT id FROM pombo_webhook WHERE (instance_id = $1 OR instance_id IS NULL) AND ($2 = '' OR id = $2) ORDER BY id`),
-		string(instance), only)
+		SELECT id FROM pombo_webhook WHERE (instance_id = $1 OR id = $3) AND ($2 = '' OR id = $2) ORDER BY id`),
+		string(q.Instance), q.Webhook, globalOrNone(q.Global))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +69,14 @@ func (s *Store) webhooksOf(ctx context.Context, instance pombo.InstanceID, only 
 		ids = append(ids, id)
 	}
 	return ids, rows.Err()
+}
+
+// globalOrNone returns the global webhook's ID, or one that no webhook has.
+func globalOrNone(global bool) string {
+	if global {
+		return pombo.GlobalWebhookID
+	}
+	return "none"
 }
 
 // listing is a query under construction.
@@ -231,16 +238,17 @@ func (s *Store) scanSummaries(rows *sql.Rows) ([]pombo.DeliverySummary, error) {
 	return all, rows.Err()
 }
 
-// Health returns how an instance's webhooks are doing, the global one included if
-// there is one: what the database and the tally know.
-func (s *Store) Health(ctx context.Context, instance pombo.InstanceID) ([]pombo.WebhookHealth, error) {
+// Health returns how an instance's webhooks are doing: what the database and the
+// tally know. With global, the global webhook's part in the instance is told too;
+// its attempts are those of all instances.
+func (s *Store) Health(ctx context.Context, instance pombo.InstanceID, global bool) ([]pombo.WebhookHealth, error) {
 	const doing = "reading the health of webhooks"
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
 	}
 	registry := s.hooks.Load()
 	hooks := slices.Clone(registry.byInstance[instance])
-	if registry.global != nil && registry.global.Enabled {
+	if global && registry.global != nil && registry.global.Enabled {
 		hooks = append(hooks, registry.global)
 	}
 	all := make([]pombo.WebhookHealth, len(hooks))

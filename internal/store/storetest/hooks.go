@@ -119,7 +119,7 @@ func testWebhookFilter(t *testing.T, b *bench) {
 	other.Data = json.RawMessage(`{}`)
 	b.must(b.Append(b.ctx(), other))
 	b.wantPending(w, "a/2", "a/3", "a/9")
-	health, err := b.Health(b.ctx(), i.ID)
+	health, err := b.Health(b.ctx(), i.ID, false)
 	b.must(err)
 	if len(health) != 1 || health[0].FilterErrors != 1 || !strings.Contains(health[0].FilterLastError, "no such key: n") {
 		t.Errorf("health %+v", health)

@@ -73,7 +73,7 @@ func testDeliveries(t *testing.T, b *bench) {
 			"c/4 b/3 a/2 a/1 a/0":     {Webhook: w.ID},
 			"":                        {Webhook: "another"},
 		} {
-			q.Instance, q.Limit = i.ID, limit
+			q.Instance, q.Global, q.Limit = i.ID, true, limit
 			equal(t, fmt.Sprintf("%+v", q), b.list(q), want)
 		}
 	}
@@ -90,17 +90,38 @@ func testDeliveries(t *testing.T, b *bench) {
 	from, to := all[3].CreatedAt, all[0].CreatedAt
 	for want, q := range map[string]pombo.DeliveryQuery{
 		"": {From: to.Add(time.Millisecond)},
-		b.list(pombo.DeliveryQuery{Instance: i.ID, Limit: 100}): {From: from, To: to.Add(time.Millisecond)},
+		b.list(pombo.DeliveryQuery{Instance: i.ID, Global: true, Limit: 100}): {From: from, To: to.Add(time.Millisecond)},
 	} {
-		q.Instance, q.Limit = i.ID, 100
+		q.Instance, q.Global, q.Limit = i.ID, true, 100
 		equal(t, "range", b.list(q), want)
 	}
-	detail, err := b.SeeDelivery(b.ctx(), i.ID, ds[1].ID)
+	// Those to the global webhook are not for an instance's own key.
+	global := b.pendingOf(pombo.Webhook{ID: pombo.GlobalWebhookID})[0]
+	equal(t, "own ones", b.list(pombo.DeliveryQuery{Instance: i.ID, Limit: 100}), "c/4 b/3 a/2 a/1 a/0")
+	equal(t, "own ones", b.list(pombo.DeliveryQuery{Instance: i.ID, Webhook: pombo.GlobalWebhookID, Limit: 100}), "")
+	_, err = b.SeeDelivery(b.ctx(), i.ID, global.ID, false)
+	wantKind(t, err, pombo.NotFound)
+	_, err = b.SeeDelivery(b.ctx(), i.ID, global.ID, true)
+	b.must(err)
+	for _, c := range []struct {
+		global  bool
+		missing int
+	}{{false, 1}, {true, 0}} {
+		r, _, err := b.Replay(b.ctx(), pombo.Replay{IDs: []int64{global.ID}, DryRun: true, Query: pombo.DeliveryQuery{Instance: i.ID, Global: c.global}})
+		b.must(err)
+		equal(t, "missing", r.Missing, c.missing)
+	}
+	health, err := b.Health(b.ctx(), i.ID, true)
+	b.must(err)
+	if len(health) != 2 || health[1].Webhook.ID != pombo.GlobalWebhookID || health[1].Backlog != 1 {
+		t.Errorf("health %+v", health)
+	}
+	detail, err := b.SeeDelivery(b.ctx(), i.ID, ds[1].ID, false)
 	b.must(err)
 	if len(detail.Attempts) != 1 || string(detail.Event.Data) != string(ds[1].Event.Data) || detail.State != pombo.Dead {
 		t.Errorf("detail %+v", detail)
 	}
-	_, err = b.SeeDelivery(b.ctx(), j.ID, ds[1].ID)
+	_, err = b.SeeDelivery(b.ctx(), j.ID, ds[1].ID, true)
 	wantKind(t, err, pombo.NotFound)
 
 	// What a webhook's mark ended is dead before its rows say so.
@@ -209,7 +230,7 @@ func testHealth(t *testing.T, b *bench) {
 	b.settle(pombo.Pending, "", ds[1])
 	check := func() {
 		t.Helper()
-		all, err := b.Health(b.ctx(), i.ID)
+		all, err := b.Health(b.ctx(), i.ID, false)
 		b.must(err)
 		h := all[0]
 		if len(all) != 1 || h.Webhook.ID != w.ID || h.Backlog != 4 || !h.Oldest.Equal(ds[1].CreatedAt) || h.Attempts != 2 || h.Successes != 1 || time.Since(h.LastSuccess) > time.Hour {
