@@ -25,8 +25,7 @@ func (s *memoryStore) replay(ids ...int64) {
 // already, once what is in flight has ended; and nothing is posted twice.
 func TestReloadKeepsTheOrder(t *testing.T) {
 	var release chan int
-	var rc *receiver
-	rc = &receiver{t: t, answer: func(p posted, r *http.Request) int {
+	rc := &receiver{t: t, answer: func(p posted, r *http.Request) int {
 		if p.ID == 5 {
 			return <-release
 		}

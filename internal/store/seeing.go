@@ -12,13 +12,12 @@ import (
 	"pombo"
 )
 
-const (
-	// listMost is how many rows a list returns at most.
-	listMost = 500
-	// few is up to how many rows are looked up one by one and sorted, instead of
-	// going along the index of all deliveries until enough of them are found.
-	few = 5_000
-)
+// listMost is how many rows a list returns at most.
+const listMost = 500
+
+// few is up to how many rows are looked up one by one and sorted, instead of going
+// along the index of all deliveries until enough of them are found. Tests change it.
+var few = 5_000
 
 // Deliveries returns the deliveries that q chooses, the newest first, at most
 // q.Limit (1 to 500) of them, without their events' data. It includes those to
@@ -132,40 +131,39 @@ func (s *Store) listing(ctx context.Context, webhook string, q pombo.DeliveryQue
 // index of its own and sorted. The databases cannot know which is which: counting
 // up to a bound tells.
 func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.DeliveryQuery) error {
-	pending := `SELECT id FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND instance_id = $2`
-	pendingArgs := []any{webhook, string(q.Instance)}
-	if q.Chat != "" {
-		pending += ` AND chat = $3`
-		pendingArgs = append(pendingArgs, cleanKey(q.Chat))
-	}
+	var ways []way
 	if q.State == pombo.Pending {
-		rare, err := s.rare(ctx, pending, pendingArgs...)
+		ways = append(ways, way{"id", `SELECT id FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND instance_id = $2`,
+			[]any{webhook, string(q.Instance)}})
+	}
+	if q.Chat != "" {
+		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE chat <> '' AND instance_id = $1 AND chat = $2`,
+			[]any{string(q.Instance), cleanKey(q.Chat)}})
+	}
+	if q.Event != "" {
+		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE instance_id = $1 AND name = $2`,
+			[]any{string(q.Instance), string(q.Event)}})
+		l.and("EXISTS (SELECT 1 FROM pombo_event n WHERE n.id = d.event_id AND n.name = %s)", string(q.Event))
+	}
+	for _, w := range ways {
+		rare, err := s.rare(ctx, w.query, w.args...)
 		if err != nil {
 			return err
 		}
 		if rare {
-			l.with = "WITH few AS MATERIALIZED (" + renumber(pending, l, pendingArgs) + ") "
+			l.with = "WITH few AS MATERIALIZED (" + renumber(w.query, l, w.args) + ") "
 			l.from = "few CROSS JOIN pombo_delivery d"
-			l.where = append(l.where, "d.id = few.id")
+			l.where = append(l.where, "d."+w.column+" = few.id")
+			return nil
 		}
 	}
-	if q.Event == "" {
-		return nil
-	}
-	named := `SELECT id FROM pombo_event WHERE instance_id = $1 AND name = $2`
-	namedArgs := []any{string(q.Instance), string(q.Event)}
-	rare, err := s.rare(ctx, named, namedArgs...)
-	if err != nil {
-		return err
-	}
-	if rare && l.with == "" {
-		l.with = "WITH few AS MATERIALIZED (" + renumber(named, l, namedArgs) + ") "
-		l.from = "few CROSS JOIN pombo_delivery d"
-		l.where = append(l.where, "d.event_id = few.id")
-		return nil
-	}
-	l.and("EXISTS (SELECT 1 FROM pombo_event n WHERE n.id = d.event_id AND n.name = %s)", string(q.Event))
 	return nil
+}
+
+// way is a query for the values that a column of the chosen deliveries has.
+type way struct {
+	column, query string
+	args          []any
 }
 
 // renumber appends args to l and returns query with their places there.

@@ -24,6 +24,9 @@ CREATE INDEX pombo_delivery_dead ON pombo_delivery (webhook_id, instance_id, cre
 -- only: postgres
 CREATE INDEX pombo_delivery_dead ON pombo_delivery (webhook_id, instance_id, created_at, id) WHERE state = 'dead';
 
+-- What happened in one chat.
+CREATE INDEX pombo_event_chat ON pombo_event (instance_id, chat) WHERE chat <> '';
+
 -- Attempts of a webhook by the hour (since 1970), counted in memory and written
 -- down every few seconds; kept for 7 days.
 CREATE TABLE pombo_tally (
