@@ -59,7 +59,11 @@ func (s *Store) newAppend(events []pombo.Event) (appendOp, error) {
 	hooks := s.hooks.Load()
 	for i, e := range events {
 		op[i].Event = e
-		hooks.wanting(&op[i], nil)
+		for _, h := range hooks.byInstance[e.Instance] {
+			if h.filter != nil && h.Wants(e.Name) {
+				op[i].passes(h)
+			}
+		}
 	}
 	return op, nil
 }

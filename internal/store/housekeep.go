@@ -64,7 +64,7 @@ func (s *Store) clean(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("old deliveries could not be removed; this is tried again", "error", err)
 	}
-	if err := s.measure(ctx); err == nil {
+	if err := s.measure(ctx); err == nil && removed > 0 {
 		u := s.Usage()
 		s.log.Info("old deliveries were removed", "removed", removed, "used", bytesText(u.Used), "file", bytesText(u.File))
 	}

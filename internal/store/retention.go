@@ -23,8 +23,9 @@ func (r Retention) orDefault() Retention {
 }
 
 const (
-	// expireLook is how many rows one step looks at, and expireStep how many it
-	// removes at most: a few milliseconds of the writer's time.
+	// expireLook is how many rows one step looks at, without keeping anyone from
+	// writing, and expireStep how many it removes at most: a few milliseconds of the
+	// writer's time.
 	expireLook, expireStep = 5_000, 500
 )
 
@@ -50,10 +51,10 @@ func (s *Store) trim(ctx context.Context, now time.Time) (removed int, err error
 // removeEnded removes deliveries that were made before delivered, or died before
 // dead, until enough says so.
 func (s *Store) removeEnded(ctx context.Context, delivered, dead time.Time, enough func() bool) (removed int, err error) {
-	op := &expireOp{delivered: delivered.UnixMilli(), dead: dead.UnixMilli()}
+	w := &expireWalk{delivered: delivered.UnixMilli(), dead: dead.UnixMilli()}
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for !op.end {
+	for !w.end {
 		if enough != nil {
 			if err := s.measure(ctx); err != nil {
 				return removed, err
@@ -63,10 +64,17 @@ func (s *Store) removeEnded(ctx context.Context, delivered, dead time.Time, enou
 			}
 		}
 		began := time.Now()
-		if err := s.submit(ctx, op.name(), op); err != nil {
-			return removed, fmt.Errorf("removing old deliveries: %w", err)
+		old, err := s.look(ctx, w)
+		if err != nil {
+			return removed, readError(ctx, "looking for old deliveries", err)
 		}
-		removed += op.removed
+		if len(old) > 0 {
+			op := expireOp(old)
+			if err := s.submit(ctx, op.name(), op); err != nil {
+				return removed, fmt.Errorf("removing old deliveries: %w", err)
+			}
+			removed += len(old)
+		}
 		pause.Reset(3 * time.Since(began))
 		select {
 		case <-pause.C:
@@ -74,52 +82,26 @@ func (s *Store) removeEnded(ctx context.Context, delivered, dead time.Time, enou
 			return removed, ctx.Err()
 		}
 	}
-	return removed, s.submit(ctx, op.name(), orphansOp{})
+	return removed, s.submit(ctx, "housekeeping", orphansOp{})
 }
 
-// expireOp makes one step from after on.
-type expireOp struct {
-	delivered, dead int64 // milliseconds: what ended before
+// expireWalk is how far a walk along all deliveries has come.
+type expireWalk struct {
+	delivered, dead int64 // milliseconds: what ended before is removed
 
-	after   int64 // the last row that was looked at
-	removed int   // in this step
-	end     bool  // there is nothing more to look at
-}
-
-func (*expireOp) name() string { return "housekeeping" }
-
-func (*expireOp) weight() (events, bytes int) { return maxBatchEvents, 0 }
-
-func (op *expireOp) apply(ctx context.Context, t *txn) error {
-	next := expireOp{delivered: op.delivered, dead: op.dead, after: op.after}
-	old, err := next.look(ctx, t)
-	if err != nil {
-		return err
-	}
-	if len(old) > 0 {
-		var deliveries, events []int64
-		for _, row := range old {
-			deliveries, events = append(deliveries, row.id), append(events, row.event)
-		}
-		if _, err := t.exec(ctx, `DELETE FROM pombo_delivery WHERE id IN (`+numbers(deliveries)+`)`); err != nil {
-			return err
-		}
-		if _, err := t.exec(ctx, `DELETE FROM pombo_event WHERE id IN (`+numbers(events)+`)
-			AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.event_id = pombo_event.id)`); err != nil {
-			return err
-		}
-	}
-	next.removed = len(old)
-	*op = next
-	return nil
+	after int64 // the last row that was looked at
+	end   bool  // there is nothing more to look at
 }
 
 type expired struct{ id, event int64 }
 
 // look finds the next rows to remove and moves on.
-func (op *expireOp) look(ctx context.Context, t *txn) ([]expired, error) {
-	rows, err := t.QueryContext(ctx, t.s.dialect.form(`
-		SELECT id, event_id, state, created_at, ended_at FROM pombo_delivery WHERE id > $1 ORDER BY id LIMIT $2`), op.after, expireLook)
+func (s *Store) look(ctx context.Context, w *expireWalk) ([]expired, error) {
+	if err := s.askFault("read"); err != nil {
+		return nil, err
+	}
+	rows, err := s.read.QueryContext(ctx, s.dialect.form(`
+		SELECT id, event_id, state, created_at, ended_at FROM pombo_delivery WHERE id > $1 ORDER BY id LIMIT $2`), w.after, expireLook)
 	if err != nil {
 		return nil, err
 	}
@@ -135,26 +117,47 @@ func (op *expireOp) look(ctx context.Context, t *txn) ([]expired, error) {
 			return nil, err
 		}
 		n++
-		if created >= max(op.delivered, op.dead) {
-			op.end = true
+		if created >= max(w.delivered, w.dead) {
+			w.end = true
 			break
 		}
-		limit := op.delivered
+		limit := w.delivered
 		if state == "dead" {
-			limit = op.dead
+			limit = w.dead
 		}
 		if ended != nil && *ended < limit {
 			old = append(old, row)
 		}
-		op.after = row.id
+		w.after = row.id
 		if len(old) == expireStep {
 			break
 		}
 	}
-	if n == 0 || n < expireLook && len(old) < expireStep {
-		op.end = true
+	if n < expireLook && len(old) < expireStep {
+		w.end = true
 	}
 	return old, rows.Err()
+}
+
+// expireOp removes deliveries, save those that were replayed meanwhile, and their
+// events if no other delivery needs them.
+type expireOp []expired
+
+func (expireOp) name() string { return "housekeeping" }
+
+func (expireOp) weight() (events, bytes int) { return maxBatchEvents, 0 }
+
+func (op expireOp) apply(ctx context.Context, t *txn) error {
+	deliveries, events := make([]int64, len(op)), make([]int64, len(op))
+	for i, row := range op {
+		deliveries[i], events[i] = row.id, row.event
+	}
+	if _, err := t.exec(ctx, `DELETE FROM pombo_delivery WHERE state <> 'pending' AND id IN (`+numbers(deliveries)+`)`); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `DELETE FROM pombo_event WHERE id IN (`+numbers(events)+`)
+		AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.event_id = pombo_event.id)`)
+	return err
 }
 
 // numbers writes ids as a list for IN ( ), which cannot be a parameter of both
