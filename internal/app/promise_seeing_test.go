@@ -200,6 +200,7 @@ func TestPromiseSeveralWebhooks(t *testing.T) {
 			t.Errorf("the filter let this pass: %s", post.Body)
 		}
 	}
+	p.seen("state=delivered&webhook="+added.ID, 2)
 	other.Answer(func(int, pombotest.Post) int { return 503 })
 	p.network.Write(contact, phone, "given up")
 	p.seen("state=pending&webhook="+added.ID, 1)
