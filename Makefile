@@ -19,7 +19,7 @@ FUZZTIME  ?= 5m
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## run the gateway on the real WhatsApp network, with its data in ./data
@@ -57,6 +57,11 @@ microbench: ## run the packages' own benchmarks (BENCH=regexp BENCHTIME=1s)
 .PHONY: chaos
 chaos: ## kill the gateway again and again and count what arrives (DURATION=10m SEED=0)
 	$(GO) test ./cmd/pombo -run '^TestKill' -count=1 -v -timeout=0 -args -kill.for=$(DURATION) -kill.seed=$(SEED)
+
+.PHONY: chaos-engine
+chaos-engine: ## let the deliveries alone fail in every way, 500 times, then with 200 webhooks (SEED=0)
+	$(GO) test ./internal/dispatch -run '^TestChaos$$' -count=1 -v -timeout=0 -args -chaos.runs=500 -chaos.seed=$(SEED)
+	$(GO) test ./internal/dispatch -run '^TestChaos$$' -count=1 -v -timeout=0 -args -chaos.runs=10 -chaos.hooks=200 -chaos.steps=10000 -chaos.seed=$(SEED)
 
 .PHONY: soak
 soak: ## keep the gateway under load and watch its memory (DURATION=10m SEED=0)

@@ -128,4 +128,6 @@ type Event struct {
 	Sender string
 	Time   time.Time
 	Data   json.RawMessage // the payload's "data", valid JSON
+	// Attachment is the file of the event's message, if there is one.
+	Attachment Attachment
 }

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"pombo"
+	"pombo/internal/alarm"
 	"pombo/internal/config"
 	"pombo/internal/dispatch"
 	"pombo/internal/httpapi"
 	"pombo/internal/instance"
+	"pombo/internal/media"
 	"pombo/internal/metrics"
 	"pombo/internal/sandbox"
 	"pombo/internal/store"
@@ -48,7 +50,10 @@ type App struct {
 	deliver *dispatch.Dispatcher
 	seeing  *deliveries
 	metrics *metrics.Metrics
+	media   *media.Manager
 	phones  *whatsapp.Network
+	bell    *alarm.Bell
+	reports chan dispatch.Report
 
 	listener net.Listener
 	server   *http.Server
@@ -66,7 +71,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{o: o, log: o.Logger, failed: make(chan error, 2)}
+	a := &App{o: o, log: o.Logger, failed: make(chan error, 2), reports: make(chan dispatch.Report, 1024)}
 	defer func() {
 		if err != nil {
 			_ = a.Close(context.WithoutCancel(ctx)) // the first error is the one that matters
@@ -138,17 +143,24 @@ func (a *App) open(ctx context.Context) (err error) {
 	keep.Delivered, keep.Dead = cfg.Database.Keep()
 	a.store, err = store.Open(ctx, store.Options{
 		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
-		OnAppend: func(ds []pombo.Delivery) { a.deliver.Notify(ds) },
-		Fault:    a.o.Faults.Store,
-		Observe:  a.metrics, Keep: keep, MaxDisk: int64(cfg.Database.MaxDisk),
+		OnAppend: func(ds []pombo.Delivery) {
+			a.media.Ahead(ds)
+			a.deliver.Notify(ds)
+		},
+		Fault:   a.o.Faults.Store,
+		Observe: a.metrics, Keep: keep, MaxDisk: int64(cfg.Database.MaxDisk),
 	})
 	if err != nil {
 		return err
 	}
+	if err := a.openMedia(); err != nil {
+		return err
+	}
+	a.openBell()
 	encode := a.encoder()
 	a.deliver = dispatch.New(dispatch.Options{
 		Store: a.store, Encode: encode, Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
-		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace,
+		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace, Gone: a.gone, Report: a.reported,
 	})
 	a.seeing = &deliveries{store: a.store, dispatch: a.deliver, encode: encode}
 	if a.phones, err = a.openWhatsApp(); err != nil {
@@ -157,7 +169,11 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.manager = instance.New(instance.Options{
 		Store: a.store, Webhooks: a.store, WebhookList: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
-		Logger:     a.log.With("part", "instance"),
+		Files:      a.media,
+		BlockedHost: func(host string) (string, bool) {
+			return dispatch.BlockedLiteral(host, cfg.Webhook.BlockPrivate)
+		},
+		Logger: a.log.With("part", "instance"),
 	})
 	a.metrics.Ask(&metricsSource{a.store, a.manager, a.deliver}, a.log.With("part", "metrics"))
 	hooks, err := a.store.Webhooks(ctx)
@@ -183,7 +199,11 @@ func (a *App) serve() {
 		}
 	})
 	a.running.Go(func() { a.phones.Run(ctx) })
+	a.running.Go(func() { a.media.Run(ctx) })
 	a.running.Go(func() { a.manager.Restore(ctx) })
+	a.running.Go(func() { a.bell.Run(ctx) })
+	a.running.Go(func() { a.ringReports(ctx) })
+	a.running.Go(func() { a.watch(ctx) })
 
 	a.server = &http.Server{
 		Handler:           a.handler(),
@@ -202,7 +222,7 @@ func (a *App) serve() {
 func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
-		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager,
+		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager, Media: a.manager,
 		WebhookLists: a.manager, Deliveries: a.seeing,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
@@ -283,6 +303,9 @@ func (a *App) Close(ctx context.Context) error {
 		note("closing sessions", a.manager.Close(ctx))
 	}
 	a.running.Wait()
+	if a.media != nil {
+		a.media.Close()
+	}
 	if a.store != nil {
 		note("closing the store", a.store.Close())
 	}

@@ -23,4 +23,6 @@ func circuits(d *dispatch.Dispatcher) map[string]circuit {
 	return all
 }
 
-func circuitOf(dispatch.Stats) circuit { return circuit{state: "closed"} }
+func circuitOf(s dispatch.Stats) circuit {
+	return circuit{state: string(s.Circuit), probe: s.NextProbe}
+}

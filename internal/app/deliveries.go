@@ -25,7 +25,8 @@ func (d *deliveries) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]p
 	return d.store.Deliveries(ctx, q)
 }
 
-// Delivery shows a delivery with its body as it is posted and its attempts.
+// Delivery shows a delivery with its body as it is posted, without the file that a
+// webhook may get with it, and its attempts.
 func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error) {
 	detail, err := d.store.SeeDelivery(ctx, instance, id, global)
 	if err != nil {
@@ -43,9 +44,13 @@ func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id
 	} else {
 		detail.URL = dispatch.ShownURL(w.URL)
 	}
-	_, detail.Payload, _, err = d.encode(detail.Delivery, w)
+	w.Base64 = false // a file has no place here
+	_, body, _, err := d.encode(detail.Delivery, w)
 	if err != nil {
 		return detail, fmt.Errorf("showing delivery %d: %w", id, err)
+	}
+	if b, ok := body.(dispatch.Bytes); ok {
+		detail.Payload = b
 	}
 	return detail, nil
 }

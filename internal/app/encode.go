@@ -22,7 +22,7 @@ type identity struct{ name, token string }
 func (a *App) encoder() dispatch.Encoder {
 	var known sync.Map // pombo.InstanceID → identity
 	expose, serverURL := a.o.Config.Auth.ExposeInFetch, string(a.o.Config.Server.URL)
-	return func(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+	return func(d pombo.Delivery, w pombo.Webhook) (string, dispatch.Body, http.Header, error) {
 		id, err := a.identity(&known, d.Event.Instance)
 		if err != nil {
 			return "", nil, nil, err
@@ -35,14 +35,23 @@ func (a *App) encoder() dispatch.Encoder {
 		if err != nil {
 			return "", nil, nil, err
 		}
+		data, file, err := a.withFile(d, w)
+		if err != nil {
+			return "", nil, nil, err
+		}
 		in := evolution.EnvelopeInput{
-			Event: d.Event.Name, Instance: id.name, Data: d.Event.Data, Destination: w.URL,
+			Event: d.Event.Name, Instance: id.name, Data: data, Destination: w.URL,
 			Time: d.Event.Time, Sender: d.Event.Sender, ServerURL: serverURL,
 		}
 		if expose {
 			in.APIKey = id.token
 		}
-		return url, evolution.Envelope(in), header, nil
+		body, at := evolution.EnvelopeAt(in)
+		if file != nil {
+			file.text, file.at = body, file.at+at
+			return url, file, header, nil
+		}
+		return url, dispatch.Bytes(body), header, nil
 	}
 }
 

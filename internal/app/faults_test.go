@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,14 +67,21 @@ type appendFault struct {
 	broken atomic.Bool
 	share  float64 // of the transactions that fail
 	rng    *rand.Rand
+	mu     sync.Mutex // for rng: the store asks beside its transactions, too
 	failed atomic.Int32
+}
+
+func (f *appendFault) spared() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.share < 1 && f.rng.Float64() >= f.share
 }
 
 func (f *appendFault) ask(op string) error {
 	if !f.broken.Load() || op == "read" {
 		return nil
 	}
-	if f.share < 1 && f.rng.Float64() >= f.share {
+	if f.spared() {
 		return nil
 	}
 	f.failed.Add(1)

@@ -98,6 +98,7 @@ func TestDeleteUnpaired(t *testing.T) {
 	gateway := pombotest.StartGateway(t, pombotest.NewSandbox(t), app.Faults{})
 	pombotest.Create(t, gateway.Client, "new", receiver.URL)
 	gateway.Must("GET", "/instance/connect/new", nil, nil) // a code is shown
+	receiver.Wait(t, "qrcode.updated", nil)                // what is pending when it is deleted is not told
 	gateway.Must("DELETE", "/instance/delete/new", nil, nil)
 	receiver.Wait(t, "instance.delete", nil)
 	want := []string{"instance.create", "status.instance", "connection.update", "qrcode.updated", "remove.instance", "instance.delete"}

@@ -32,11 +32,12 @@ type Faults struct {
 func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
 	return whatsapp.New(whatsapp.Options{
-		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, Registry: registry{a},
+		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, History: a.store, Registry: registry{a},
 		Logger:     a.log.With("part", "whatsapp"),
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
+		File:    a.fileNamer(),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
 		Unsynced: store.Unsynced, Sync: a.store.Sync,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"net/url"
 	"strings"
 )
@@ -36,6 +37,12 @@ func (c Config) check(given map[string]string) []Problem {
 			add("WEBHOOK_GLOBAL_URL", "")
 		}
 	}
+	if u := c.Alarm.URL.Reveal(); u != "" && checkWebURL(u) != nil {
+		add("WEBHOOK_OPERATIONAL_URL", "")
+	}
+	if k := c.Alarm.Secret.Reveal(); k != "" && !validSigningKey(k) {
+		add("WEBHOOK_OPERATIONAL_SECRET", "")
+	}
 	if c.Sandbox.URL != "" {
 		switch {
 		case c.Sandbox.Enabled:
@@ -50,6 +57,14 @@ func (c Config) check(given map[string]string) []Problem {
 // validKey tells whether s can be an API key: what fits into a header as it is.
 func validKey(s string) bool {
 	return s != "" && len(s) <= 256 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// validSigningKey tells whether s is a symmetric key of the Standard Webhooks
+// specification.
+func validSigningKey(s string) bool {
+	encoded, ok := strings.CutPrefix(s, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	return ok && err == nil && len(key) >= 24 && len(key) <= 64
 }
 
 // checkDatabaseURI returns what is wrong with a database URI, or "".

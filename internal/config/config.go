@@ -26,6 +26,8 @@ type Config struct {
 	Metrics  Metrics
 	Webhook  Webhook
 	Retry    Retry
+	Media    Media
+	Alarm    Alarm
 	WhatsApp WhatsApp
 	Log      Log
 	CORS     CORS
@@ -50,7 +52,7 @@ type Server struct {
 	// The address under which others reach this server. It is sent as server_url
 	// with each event; without it, that field is left out.
 	URL WebURL `env:"SERVER_URL" allowed:"an absolute http:// or https:// URL"`
-	// The folder for the database, the API key and the sandbox's
+	// The folder for the database, the API key, the files of messages and the sandbox's
 	// state. It is made if it is missing.
 	DataDir string `env:"POMBO_DATA_DIR" envDefault:"./data" allowed:"a path"`
 }
@@ -113,8 +115,11 @@ type Webhook struct {
 	// Posts each event of the global webhook to its own path below the URL, for example
 	// /messages-upsert.
 	GlobalByEvents bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BY_EVENTS" envDefault:"false"`
-	// How long one POST may take, from connecting to the end of the answer. Holds
-	// for every webhook, as do all settings below.
+	// Sends the global webhook the file of a message with it, as webhookBase64 does for
+	// other webhooks.
+	GlobalBase64 bool `env:"WEBHOOK_GLOBAL_WEBHOOK_BASE64" envDefault:"false"`
+	// How long one POST may take, from connecting to the end of the answer, beyond a
+	// second for each MiB of its body. Holds for every webhook, as do all settings below.
 	RequestTimeoutMS int `env:"WEBHOOK_REQUEST_TIMEOUT_MS" envDefault:"30000" range:"100,600000" unit:"milliseconds" zero:"default"`
 	// Refuses to post to loopback and private addresses. Set it
 	// where people whom you do not trust set webhooks. Link-local addresses and
@@ -152,6 +157,39 @@ type Retry struct {
 	// Takes WEBHOOK_RETRY_MAX_ATTEMPTS and the list of statuses literally, as the
 	// Evolution API does. Events are then lost in an outage that outlasts them.
 	Strict bool `env:"WEBHOOK_RETRY_STRICT" envDefault:"false"`
+}
+
+// Media says how the files that come with messages are kept. They are in the folder
+// files of the data folder, decrypted.
+type Media struct {
+	// How long an event waits for its file, which a webhook with webhookBase64 gets with
+	// it, before it is sent without; and how long a link, or a call, waits for one.
+	DeadlineSeconds float64 `env:"POMBO_MEDIA_DEADLINE_SECONDS" envDefault:"60" range:"0.1,3600" unit:"seconds"`
+	// For how long after its message a file can be had: by its link (mediaUrl), and by the
+	// message's ID. Files are fetched when they are asked for first, and removed after
+	// that time at the latest.
+	KeepHours float64 `env:"POMBO_MEDIA_KEEP_HOURS" envDefault:"72" range:"0.001,8760" unit:"hours"`
+	// How much all files may take up together. Where there is more, the oldest go, those last that
+	// events wait to be sent with; what is asked for again is fetched again.
+	MaxMB int `env:"POMBO_MEDIA_MAX_MB" envDefault:"2048" range:"1,10000000" unit:"MiB"`
+	// The largest file that is sent with an event. The events of larger ones go without.
+	Base64MaxMB int `env:"POMBO_MEDIA_BASE64_MAX_MB" envDefault:"128" range:"1,2048" unit:"MiB"`
+}
+
+// Alarm says where and when the operator is told of trouble: a webhook whose
+// endpoint fails or is gone, events that were given up, a long backlog, an
+// instance that is not connected. The same is logged in any case.
+type Alarm struct {
+	// Where alarms are posted to, each as a JSON object (docs/deliveries.md). Without it, they
+	// are only logged.
+	URL Secret `env:"WEBHOOK_OPERATIONAL_URL" secret:"url" allowed:"an absolute http:// or https:// URL"`
+	// Signs alarms by the Standard Webhooks scheme.
+	Secret Secret `env:"WEBHOOK_OPERATIONAL_SECRET" secret:"true" allowed:"whsec_ and base64 of 24 to 64 bytes"`
+	// How many events may wait for one webhook before an alarm is raised.
+	Backlog int `env:"WEBHOOK_OPERATIONAL_BACKLOG" envDefault:"10000" range:"1,100000000" unit:"events" zero:"default"`
+	// For how long an instance that is paired may be without a
+	// connection to WhatsApp before an alarm is raised.
+	OfflineMinutes float64 `env:"WEBHOOK_OPERATIONAL_OFFLINE_MINUTES" envDefault:"10" range:"0.01,100000" unit:"minutes" zero:"default"`
 }
 
 // WhatsApp says how the gateway presents itself to WhatsApp.

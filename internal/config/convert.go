@@ -60,6 +60,7 @@ func (c Config) GlobalWebhook() *pombo.Webhook {
 		Enabled:  true,
 		Events:   slices.Clone(c.events.on),
 		ByEvents: c.Webhook.GlobalByEvents,
+		Base64:   c.Webhook.GlobalBase64,
 	}
 }
 

@@ -83,6 +83,8 @@ func (s *hugeStore) PendingInLane(_ context.Context, _ string, lane pombo.Lane, 
 	return s.find(first, s.lanes, limit)
 }
 
+func (s *hugeStore) Parked(context.Context, string, int) ([]pombo.Delivery, error) { return nil, nil }
+
 func (s *hugeStore) Settle(_ context.Context, attempts ...pombo.Attempt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,17 +2,27 @@ package dispatch
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pombo"
+)
+
+// "make chaos-engine" makes larger runs.
+var (
+	chaosRuns  = flag.Int("chaos.runs", 8, "how many seeds")
+	chaosHooks = flag.Int("chaos.hooks", 3, "webhooks in each run")
+	chaosSteps = flag.Int("chaos.steps", 1500, "random steps in each run, of about 1.4 events")
+	chaosSeed  = flag.Uint64("chaos.seed", 0, "the first seed; 0: a new one")
 )
 
 // chaos is a run of random events, failures, restarts and changes, and the
@@ -24,14 +34,19 @@ type chaos struct {
 	mu       sync.Mutex
 	draws    *rand.Rand // of the receiver and the store
 	calm     bool
+	poison   map[int64]bool       // deliveries that fail until the calm
+	down     map[string]time.Time // webhooks that fail altogether until then
 	run      int                  // counts restarts
 	ids      map[int64]string     // the webhook-id each delivery came with
 	busy     map[string]int64     // by lane: what is being answered
 	latest   map[string]int64     // by lane: what came last in this run
+	passed   map[string]int64     // by lane: what was delivered last in this run
+	offLane  map[int64]bool       // parked in this run
 	over     map[int64]int        // the run in which a delivery was taken
 	disabled map[string]time.Time // by webhook: when its rows died last
 	requests int
 	repeats  int
+	parked   int // attempts of parked deliveries
 }
 
 func (c *chaos) draw(n int) int {
@@ -53,9 +68,34 @@ func (c *chaos) isCalm() bool {
 	return c.calm
 }
 
+// isBad tells whether a delivery has to fail.
+func (c *chaos) isBad(hook string, id int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.poison[id] || time.Now().Before(c.down[hook])
+}
+
+// jump moves the times in the store, as if the machine's clock had been wrong so
+// far: what was stored may be of the future, and what waits may be due any time.
+func (c *chaos) jump() {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	days := func(n int) time.Duration { return time.Duration(c.rnd.IntN(n*24)) * time.Hour }
+	created, next := days(102)-days(2), days(200)-days(100)
+	for i := range c.store.rows {
+		d := &c.store.rows[i]
+		if d.CreatedAt = d.CreatedAt.Add(created); time.Since(d.CreatedAt) > 48*time.Hour {
+			d.CreatedAt = time.Now().Add(-48 * time.Hour)
+		}
+		if !d.NextAttempt.IsZero() {
+			d.NextAttempt = d.NextAttempt.Add(next)
+		}
+	}
+}
+
 // arrive checks a request against all that came before.
 func (c *chaos) arrive(p posted, lane, messageID string) {
-	d := c.store.row(p.ID)
+	d := c.store.handed(p.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
@@ -70,23 +110,45 @@ func (c *chaos) arrive(p posted, lane, messageID string) {
 	if d.Reason == pombo.Disabled && time.Since(c.disabled[d.WebhookID]) > 300*time.Millisecond {
 		c.t.Errorf("delivery %d came though it is dead", p.ID)
 	}
-	if other, ok := c.busy[lane]; ok {
-		c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
+	switch last := c.latest[lane]; {
+	case d.Parked:
+		c.parked++
+	case p.ID < c.passed[lane]:
+		c.t.Errorf("lane %s: %d came after %d was delivered", lane, p.ID, c.passed[lane])
+	case p.ID < last && d.Attempts < suspectAfter-1:
+		c.t.Errorf("lane %s: %d came after %d, though it had failed only %d times", lane, p.ID, last, d.Attempts)
 	}
-	c.busy[lane] = p.ID
-	if last := c.latest[lane]; p.ID < last {
-		c.t.Errorf("lane %s: %d came after %d", lane, p.ID, last)
+	if !d.Parked {
+		if other, ok := c.busy[lane]; ok {
+			c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
+		}
+		c.busy[lane], c.latest[lane] = p.ID, p.ID
 	}
 	if run, ok := c.over[p.ID]; ok && run == c.run {
 		c.t.Errorf("delivery %d came again in the run that had delivered it", p.ID)
 	}
-	c.latest[lane] = p.ID
+}
+
+// settled notes what the dispatcher knows to be delivered.
+func (c *chaos) settled(a pombo.Attempt) {
+	d := c.store.rows[a.Delivery-1] // the store's lock is held
+	lane := "/" + d.WebhookID + ":" + d.Event.Chat
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.State == pombo.Delivered && !c.offLane[a.Delivery] {
+		c.passed[lane] = max(c.passed[lane], a.Delivery)
+	}
+	if a.Parked {
+		c.offLane[a.Delivery] = true
+	}
 }
 
 func (c *chaos) leave(lane string, id int64, final bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.busy, lane)
+	if c.busy[lane] == id {
+		delete(c.busy, lane)
+	}
 	if final {
 		c.over[id] = c.run
 	}
@@ -97,7 +159,8 @@ func (c *chaos) serve(w http.ResponseWriter, r *http.Request) {
 	if p.ID == 0 {
 		return // cut while it came
 	}
-	lane := r.URL.Path[:2] + p.Chat
+	hook := "/" + strings.Split(r.URL.Path, "/")[1]
+	lane := hook + ":" + p.Chat
 	c.arrive(p, lane, r.Header.Get("webhook-id"))
 	final := false
 	leave := sync.OnceFunc(func() { c.leave(lane, p.ID, final) })
@@ -105,12 +168,30 @@ func (c *chaos) serve(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if !c.isCalm() {
 		time.Sleep(time.Duration(c.draw(200)) * time.Millisecond)
-		switch n := c.draw(100); {
+		n := c.draw(100)
+		if c.isBad(hook[1:], p.ID) {
+			n = 60 + c.draw(40)
+			if n >= 80 && n < 85 || n == 60 { // neither refused nor taken
+				n = 99
+			}
+		}
+		switch {
 		case n < 60:
-		case n < 70:
+		case n == 60: // taken, and then the answer's body breaks off
+			c.leave(lane, p.ID, true)
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "half")
+			return
+		case n < 68:
 			status = http.StatusInternalServerError
+		case n < 70:
+			status = http.StatusMovedPermanently
+			w.Header().Set("Location", "http://elsewhere.test/")
 		case n < 75:
 			status = http.StatusNotFound
+		case n < 77:
+			status = http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", time.Now().Add(time.Duration(c.draw(100))*time.Second).UTC().Format(http.TimeFormat))
 		case n < 80:
 			status = http.StatusTooManyRequests
 			w.Header().Set("Retry-After", strconv.Itoa(c.draw(100)))
@@ -138,12 +219,17 @@ func (c *chaos) restart(o Options, hooks map[string]pombo.Webhook) {
 	crash := c.rnd.IntN(2) == 0
 	c.run++
 	clear(c.latest)
+	clear(c.passed)
+	clear(c.offLane)
 	clear(c.over)
 	c.mu.Unlock()
 	if crash {
 		c.store.crash()
 	} else {
 		c.store.commit()
+	}
+	if c.rnd.IntN(2) == 0 {
+		c.jump()
 	}
 	c.start(o)
 	for _, w := range hooks {
@@ -152,22 +238,17 @@ func (c *chaos) restart(o Options, hooks map[string]pombo.Webhook) {
 }
 
 func TestChaos(t *testing.T) {
-	runs := 8
+	runs, first := *chaosRuns, *chaosSeed
 	if testing.Short() {
-		runs = 3
+		runs = min(runs, 3)
 	}
-	first := rand.Uint64()
-	if s := os.Getenv("POMBO_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, runs = n, 1
+	if first == 0 {
+		first = rand.Uint64()
 	}
 	for i := range runs {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Logf("again with POMBO_SEED=%d", seed)
+			t.Logf("again with -args -chaos.runs=1 -chaos.seed=%d", seed)
 			oneChaos(t, seed)
 		})
 	}
@@ -176,8 +257,8 @@ func TestChaos(t *testing.T) {
 func oneChaos(t *testing.T, seed uint64) {
 	c := &chaos{
 		rnd: rand.New(rand.NewPCG(seed, 1)), draws: rand.New(rand.NewPCG(seed, 2)),
-		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, over: map[int64]int{},
-		disabled: map[string]time.Time{},
+		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, passed: map[string]int64{}, offLane: map[int64]bool{}, over: map[int64]int{},
+		disabled: map[string]time.Time{}, poison: map[int64]bool{}, down: map[string]time.Time{},
 	}
 	p := DefaultPolicy()
 	p.Concurrency = 1 + c.rnd.IntN(6)
@@ -194,17 +275,19 @@ func oneChaos(t *testing.T, seed uint64) {
 			b.stop()
 			b.start(o)
 		}
+		b.store.onSettle = c.settled
 		b.store.manual, b.store.fault = true, c.fault
 		b.store.slow = func() {
 			if c.draw(3) == 0 {
 				time.Sleep(time.Duration(c.draw(300)) * time.Millisecond)
 			}
 		}
-		hooks := map[string]pombo.Webhook{"a": hook("a"), "b": hook("b"), "c": hook("c")}
-		for _, w := range hooks {
-			b.d.SetWebhook(w)
+		hooks := map[string]pombo.Webhook{}
+		for i := range *chaosHooks {
+			hooks[hookName(i)] = hook(hookName(i))
+			b.d.SetWebhook(hooks[hookName(i)])
 		}
-		for range 1500 {
+		for range *chaosSteps {
 			c.step(o, hooks, seed/2%2 == 0)
 		}
 		c.mu.Lock()
@@ -219,10 +302,12 @@ func oneChaos(t *testing.T, seed uint64) {
 	})
 }
 
+func hookName(i int) string { return "h" + strconv.Itoa(i) }
+
 // step does one random thing. Restarts and switching off are only in half of
 // the runs: they start over from the store, and so hide what was lost in memory.
 func (c *chaos) step(o Options, hooks map[string]pombo.Webhook, restarts bool) {
-	id := string(rune('a' + c.rnd.IntN(3)))
+	id := hookName(c.rnd.IntN(*chaosHooks))
 	switch n := c.rnd.IntN(1000); {
 	case n >= 990 && !restarts:
 	case n < 600:
@@ -234,12 +319,21 @@ func (c *chaos) step(o Options, hooks map[string]pombo.Webhook, restarts bool) {
 			chats = make([]string, 100)
 		}
 		ds := c.store.add(id, chats...)
+		if n%10 == 0 {
+			c.mu.Lock()
+			c.poison[ds[0].ID] = true
+			c.mu.Unlock()
+		}
 		if n%50 == 0 { // something happens between the commit and the announcement
 			time.Sleep(time.Duration(c.rnd.IntN(50)) * time.Millisecond)
 		}
 		c.d.Notify(ds)
 	case n < 750:
 		c.store.commit()
+	case n < 755:
+		c.mu.Lock()
+		c.down[id] = time.Now().Add(time.Duration(c.rnd.IntN(30)) * time.Minute)
+		c.mu.Unlock()
 	case n < 985:
 		time.Sleep(time.Duration(c.rnd.IntN(1<<c.rnd.IntN(16))) * time.Millisecond)
 	case n < 990:
@@ -286,5 +380,5 @@ func (c *chaos) verify() {
 			c.t.Errorf("delivery %d was given up", id)
 		}
 	}
-	c.t.Logf("%v; %d requests, %d of them repeats, %d runs", states, c.requests, c.repeats, c.run+1)
+	c.t.Logf("%d webhooks, %v; %d requests, %d of them repeats, %d of parked ones, %d runs", *chaosHooks, states, c.requests, c.repeats, c.parked, c.run+1)
 }

@@ -30,6 +30,7 @@ const (
 	codeNetwork        = "network"         // anything else on the way
 	codeURL            = "url"             // the URL cannot be posted to
 	codeHeader         = "header"          // a header cannot be sent
+	codeSecret         = "secret"          // the signing secret is none
 	codeEncode         = "encode"          // the body could not be put together
 	codeStopped        = "stopped"         // cut by the gateway's own end
 )

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,7 @@ func newClient(life context.Context, g guard, dial dialFunc) *client {
 				ctx, cancel := context.WithCancelCause(ctx)
 				defer cancel(nil)
 				defer context.AfterFunc(life, func() { cancel(errStopped) })()
-				return dial(ctx, network, address)
+				return dial(ctx, network, plainAddress(address))
 			},
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // what is read is what came over the wire: no bombs
@@ -75,8 +74,10 @@ func (c *client) close() { c.transport.CloseIdleConnections() }
 type message struct {
 	id     string // the webhook-id
 	url    string
-	body   []byte
+	body   Body
 	custom http.Header // the webhook's own headers
+	// secrets sign it.
+	secrets []pombo.SigningSecret
 }
 
 // result is what came of one attempt.
@@ -89,6 +90,7 @@ type result struct {
 	sentence   string // for people; "" after a 2xx
 	response   []byte
 	retryAfter time.Duration
+	unready    *NotReady // nothing was posted; all else is zero
 }
 
 // post makes one attempt. It ends with ctx at the latest.
@@ -101,10 +103,19 @@ func (c *client) post(ctx context.Context, m message) (res result) {
 		res.fail(codeURL, "The webhook's URL is not one that can be posted to: it must be absolute, with http or https and a host.")
 		return res
 	}
+	signature, err := Sign(m.secrets, m.id, res.at, m.body)
+	switch {
+	case err != nil && !errors.Is(err, errSecret):
+		res.fail(codeEncode, "The event's body could not be read to be signed; it is tried again.")
+		return res
+	case err != nil:
+		res.fail(codeSecret, "The webhook's signing secret is not valid: set it again.")
+		return res
+	}
 	target, repeated := first, false
 	for hop := 0; ; {
 		var tr trace
-		answer, err := c.roundTrip(ctx, &tr, target, m, res.at, trusted(first, target)) //nolint:bodyclose // drain closes it
+		answer, err := c.roundTrip(ctx, &tr, target, m, signed{res.at, signature}, trusted(first, target)) //nolint:bodyclose // drain closes it
 		if conn := tr.conn.Load(); conn != nil {
 			res.address = conn.address
 		}
@@ -173,12 +184,18 @@ func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m message, at time.Time, custom bool) (*http.Response, error) {
+func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m message, sig signed, custom bool) (*http.Response, error) {
 	ctx = httptrace.WithClientTrace(ctx, tr.hooks())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(m.body))
+	body, err := m.body.Open()
 	if err != nil {
+		return nil, fmt.Errorf("opening the body: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), body)
+	if err != nil {
+		_ = body.Close() // nothing was read
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
+	req.ContentLength, req.GetBody = m.body.Size(), m.body.Open
 	if custom {
 		for k, vs := range m.custom {
 			req.Header[http.CanonicalHeaderKey(k)] = vs
@@ -191,7 +208,7 @@ func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m me
 			req.SetBasicAuth(u.Username(), password)
 		}
 	}
-	for _, k := range connectionHeaders {
+	for _, k := range ownHeaders {
 		delete(req.Header, k)
 	}
 	setDefault(req.Header, "Content-Type", "application/json")
@@ -199,12 +216,22 @@ func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m me
 	// The names are lower case in the Standard Webhooks specification; on the
 	// wire, case does not matter.
 	req.Header.Set("Webhook-Id", m.id)
-	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
+	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(sig.at.Unix(), 10))
+	if sig.signature != "" {
+		req.Header.Set("Webhook-Signature", sig.signature)
+	}
 	return c.transport.RoundTrip(req)
 }
 
-// connectionHeaders belong to the connection, which is ours, and not to the message.
-var connectionHeaders = []string{
+// signed is what webhook-timestamp and webhook-signature tell.
+type signed struct {
+	at        time.Time
+	signature string // "" for none
+}
+
+// ownHeaders are never the webhook's: they belong to the connection or to us.
+var ownHeaders = []string{
+	"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature",
 	"Host", "Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Proxy-Connection",
 	"Te", "Trailer", "Upgrade", "Expect",
 }

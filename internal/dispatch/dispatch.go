@@ -22,6 +22,9 @@ type Store interface {
 	Pending(ctx context.Context, webhookID string, after int64, limit int) ([]pombo.Delivery, error)
 	// PendingInLane is Pending for one lane.
 	PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error)
+	// Parked returns deliveries of a webhook that are pending and parked, those
+	// first whose next attempt is due first.
+	Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error)
 	// Settle takes the results of attempts. It may commit them later, in the
 	// order in which they were handed over; until then a crash repeats those
 	// deliveries. A delivery that is dead by then stays dead.
@@ -30,8 +33,9 @@ type Store interface {
 
 // Encoder puts the request for a delivery together: the URL to post to, the body
 // and the webhook's own headers. The body must be the same on every call for the
-// same delivery. It is called from many goroutines.
-type Encoder func(d pombo.Delivery, w pombo.Webhook) (url string, body []byte, header http.Header, err error)
+// same delivery. The error NotReady puts the delivery off. It is called from many
+// goroutines.
+type Encoder func(d pombo.Delivery, w pombo.Webhook) (url string, body Body, header http.Header, err error)
 
 // Options are the parts and habits of a Dispatcher. Store and Encode are required.
 type Options struct {
@@ -40,10 +44,13 @@ type Options struct {
 	// Policy is DefaultPolicy if its Timeout is 0.
 	Policy Policy
 	Logger *slog.Logger // nil: nothing is logged
-	// Gone is called when an endpoint answers 410 Gone: it is meant to disable
-	// the webhook, in the store and by SetWebhook. One call per webhook at a
-	// time. Without it, a 410 is retried like a 404.
-	Gone func(ctx context.Context, webhookID string)
+	// Gone is called when an endpoint answers 410 Gone, with the webhook as it was
+	// posted to: it is meant to disable it, in the store and by SetWebhook. One
+	// call per webhook at a time. Unless it does so, a 410 is retried like a 404.
+	Gone func(ctx context.Context, w pombo.Webhook)
+	// Report, if set, is told what an operator may want to know. It must not block,
+	// nor call the Dispatcher.
+	Report func(Report)
 	// BlockPrivate refuses to connect to loopback and private addresses. Link-local
 	// ones and those of cloud metadata are refused in any case.
 	BlockPrivate bool
@@ -63,8 +70,10 @@ type Dispatcher struct {
 	encode Encoder
 	policy Policy
 	log    *slog.Logger
-	gone   func(ctx context.Context, webhookID string)
+	gone   func(ctx context.Context, w pombo.Webhook)
 	grace  time.Duration
+
+	onReport func(Report)
 
 	client *client
 	slots  *slots
@@ -73,6 +82,7 @@ type Dispatcher struct {
 	wg     sync.WaitGroup // workers and readers
 	// refused tells that the store did not take the last result.
 	refused atomic.Bool
+	hurried atomic.Int64 // how often Hurry was called
 
 	// life ends when POSTs in flight are cut; settling a little later.
 	life, settling  context.Context
@@ -92,10 +102,11 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 	}
 	d := &Dispatcher{
 		store: o.Store, encode: o.Encode, policy: o.Policy, gone: o.Gone,
-		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		grace:   cmp.Or(o.Grace, 10*time.Second),
-		slots:   newSlots(cmp.Or(o.MaxInFlight, 2048)),
-		runners: map[string]*runner{}, bounds: standardBounds,
+		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		grace:    cmp.Or(o.Grace, 10*time.Second),
+		onReport: o.Report,
+		slots:    newSlots(cmp.Or(o.MaxInFlight, 2048)),
+		runners:  map[string]*runner{}, bounds: standardBounds,
 	}
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())
@@ -174,7 +185,7 @@ func within(done <-chan struct{}, limit time.Duration) bool {
 // A change of where or how it is posted applies to what is pending, and makes
 // due at once what waits for a retry.
 func (d *Dispatcher) SetWebhook(w pombo.Webhook) {
-	w.Headers, w.Events = maps.Clone(w.Headers), slices.Clone(w.Events)
+	w.Headers, w.Events, w.Secrets = maps.Clone(w.Headers), slices.Clone(w.Events), slices.Clone(w.Secrets)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.runners[w.ID]
@@ -224,34 +235,4 @@ func (d *Dispatcher) Notify(ds []pombo.Delivery) {
 		}
 		ds = ds[n:]
 	}
-}
-
-// Stats is what a Dispatcher knows of one webhook at this moment.
-type Stats struct {
-	WebhookID string
-	Enabled   bool
-	Loaded    int  // deliveries in memory, not counting those in flight
-	Behind    bool // the store has more that was not looked at yet
-	Lanes     int  // lanes known to have something pending
-	Waiting   int  // lanes that wait for a retry
-	InFlight  int
-	Delivered uint64 // attempts since the start that were answered with a 2xx
-	Failed    uint64 // all other attempts since the start
-	// Failures counts the failed attempts since LastSuccess, which is zero if
-	// there was none since the start.
-	Failures    int
-	LastSuccess time.Time
-}
-
-// Stats returns the state of all webhooks, by ID.
-func (d *Dispatcher) Stats() []Stats {
-	d.mu.Lock()
-	runners := slices.Collect(maps.Values(d.runners))
-	d.mu.Unlock()
-	all := make([]Stats, 0, len(runners))
-	for _, r := range runners {
-		all = append(all, r.snapshot())
-	}
-	slices.SortFunc(all, func(a, b Stats) int { return cmp.Compare(a.WebhookID, b.WebhookID) })
-	return all
 }

@@ -12,6 +12,10 @@
 // to Policy.Concurrency worker goroutines, one goroutine that reads from the
 // store, and one timer. An idle webhook has no goroutine.
 //
+// Each runner has a circuit (circuit.go) and knows its parked deliveries
+// (parked.go). A worker whose delivery failed for the fifth time compares it with
+// another at once (park.go), in the same flight.
+//
 // The window is the part of the webhook's backlog that is in memory. It does no
 // I/O and takes no lock, and it alone decides what may be posted next. Its
 // invariants stand at the top of window.go.

@@ -70,6 +70,19 @@ func (s *memoryStore) row(id int64) pombo.Delivery {
 	return s.rows[id-1]
 }
 
+// handed is row with the results that are not committed yet.
+func (s *memoryStore) handed(id int64) pombo.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.rows[id-1]
+	for _, a := range s.queued {
+		if a.Delivery == id && d.State == pombo.Pending {
+			d.State, d.Attempts, d.Parked = a.State, a.Number, a.Parked
+		}
+	}
+	return d
+}
+
 func (s *memoryStore) failing(op string) error {
 	if s.fault == nil {
 		return nil
@@ -109,6 +122,12 @@ func (s *memoryStore) find(op string, after int64, limit int, want func(*pombo.D
 	return found, nil
 }
 
+func (s *memoryStore) Parked(ctx context.Context, webhook string, limit int) ([]pombo.Delivery, error) {
+	all, err := s.find("parked", 0, 1<<30, func(d *pombo.Delivery) bool { return d.WebhookID == webhook && d.Parked })
+	slices.SortFunc(all, func(a, b pombo.Delivery) int { return a.NextAttempt.Compare(b.NextAttempt) })
+	return all[:min(limit, len(all))], err
+}
+
 func (s *memoryStore) Settle(ctx context.Context, attempts ...pombo.Attempt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,11 +159,17 @@ func (s *memoryStore) check(a pombo.Attempt) {
 	case (a.State == pombo.Dead) != (a.Reason != "") || (a.State == pombo.Pending) == a.NextAttempt.IsZero():
 		s.t.Errorf("attempt whose reason or next attempt does not fit its state: %+v", a)
 	}
-	last := s.rows[a.Delivery-1].Attempts
+	if a.Parked && a.State != pombo.Pending {
+		s.t.Errorf("attempt that ends a delivery and parks it: %+v", a)
+	}
+	last, parked := s.rows[a.Delivery-1].Attempts, s.rows[a.Delivery-1].Parked
 	for _, q := range s.queued {
 		if q.Delivery == a.Delivery {
-			last = q.Number
+			last, parked = q.Number, q.Parked
 		}
+	}
+	if parked && a.State == pombo.Pending && !a.Parked {
+		s.t.Errorf("delivery %d was parked and is not any more", a.Delivery)
 	}
 	if a.Number != last+1 {
 		s.t.Errorf("delivery %d: attempt %d follows %d: the store would ignore it, or miss one", a.Delivery, a.Number, last)
@@ -163,7 +188,7 @@ func (s *memoryStore) commitLocked() {
 		s.committed = append(s.committed, a)
 		d.Attempts = a.Number
 		if d.State == pombo.Pending {
-			d.State, d.Reason, d.NextAttempt = a.State, a.Reason, a.NextAttempt
+			d.State, d.Reason, d.NextAttempt, d.Parked = a.State, a.Reason, a.NextAttempt, a.Parked
 		}
 	}
 	s.queued = s.queued[:0]
@@ -183,7 +208,7 @@ func (s *memoryStore) disable(webhook string) {
 	s.commitLocked()
 	for i := range s.rows {
 		if d := &s.rows[i]; d.WebhookID == webhook && d.State == pombo.Pending {
-			d.State, d.Reason = pombo.Dead, pombo.Disabled
+			d.State, d.Reason, d.Parked = pombo.Dead, pombo.Disabled, false
 		}
 	}
 }
@@ -206,12 +231,12 @@ func (s *memoryStore) attempts() []pombo.Attempt {
 }
 
 // plain is an Encoder that posts the event's data as it is.
-func plain(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+func plain(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {
 	h := http.Header{}
 	for k, v := range w.Headers {
 		h.Set(k, v)
 	}
-	return w.URL, d.Event.Data, h, nil
+	return w.URL, Bytes(d.Event.Data), h, nil
 }
 
 // posted is what plain posts.

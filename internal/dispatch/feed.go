@@ -45,19 +45,23 @@ func (f *feed) restart() {
 	f.behind, f.scanning, f.inbox, f.lost, f.poor = true, false, nil, false, false
 }
 
-// wanted tells whether there is something to read.
-func (f *feed) wanted(w *window, concurrency int, now time.Time) bool {
+// wantsRead tells whether there is something to read. The caller holds the lock.
+func (r *runner) wantsRead(now time.Time) bool {
+	f := &r.feed
 	if f.pausedUntil.After(now) {
 		return false
 	}
 	f.pausedUntil = time.Time{}
-	return f.wantsScan(w, concurrency) || w.hungry.len() > 0 && w.room() > 0
+	return f.wantsScan(r.win, r.d.policy.Concurrency) || r.win.hungry.len() > 0 && r.win.room() > 0 || r.parking.wanted(now)
 }
 
 // wantsScan tells whether to look for more lanes. Not while those at hand keep
 // the workers busy: what they hold is older. A lane whose backlog fills whole
 // pages is skipped, so that it does not hide the lanes behind it.
 func (f *feed) wantsScan(w *window, concurrency int) bool {
+	if w.held && len(w.lanes) > 0 {
+		return false // one is enough to probe with
+	}
 	enough := 4 * concurrency
 	if f.poor {
 		enough = concurrency
@@ -77,6 +81,7 @@ func (r *runner) announce(d pombo.Delivery, now time.Time) {
 		// A scan will see it, or has.
 	default:
 		f.behind = !r.win.admit(d, now)
+		r.circuit.company(now)
 	}
 }
 
@@ -84,8 +89,9 @@ func (r *runner) announce(d pombo.Delivery, now time.Time) {
 type page struct {
 	generation int
 	scan       bool
+	parked     bool  // a read of what is parked
 	after      int64 // of a scan
-	limit      int   // of a scan
+	limit      int   // of a scan or of what is parked
 	refill     refill
 	rows       []pombo.Delivery
 	err        error
@@ -98,9 +104,12 @@ func (r *runner) read() {
 		if !ok {
 			return
 		}
-		if p.scan {
+		switch {
+		case p.scan:
 			p.rows, p.err = r.d.store.Pending(r.d.reads, r.id, p.after, p.limit)
-		} else {
+		case p.parked:
+			p.rows, p.err = r.d.store.Parked(r.d.reads, r.id, p.limit)
+		default:
 			p.rows, p.err = r.d.store.PendingInLane(r.d.reads, r.id, p.refill.lane.key, p.refill.after, p.refill.limit)
 		}
 		r.digest(p)
@@ -112,10 +121,14 @@ func (r *runner) nextRead() (page, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, now := &r.feed, time.Now()
-	if !r.opened || !r.active || !f.wanted(r.win, r.d.policy.Concurrency, now) {
+	if !r.opened || !r.active || !r.wantsRead(now) {
 		f.running = false
-		r.arm()
+		r.start()
 		return page{}, false
+	}
+	if r.parking.wanted(now) {
+		// Those that are known may well be the first again.
+		return page{generation: r.generation, parked: true, limit: len(r.parking.items) + r.win.pageLimit(parkedPage)}, true
 	}
 	scan := f.wantsScan(r.win, r.d.policy.Concurrency)
 	if !scan || !f.refilled {
@@ -127,7 +140,7 @@ func (r *runner) nextRead() (page, bool) {
 	f.refilled = false
 	if !scan { // all that was hungry waits now
 		f.running = false
-		r.arm()
+		r.start()
 		return page{}, false
 	}
 	f.scanning = true
@@ -146,10 +159,13 @@ func (r *runner) digest(p page) {
 	if p.err == nil {
 		r.win.measure(p.rows)
 	}
-	if p.scan {
+	switch {
+	case p.scan:
 		r.scanned(p, now)
-	} else {
+	case !p.parked:
 		r.win.refilled(p.refill, p.rows, p.err == nil, now)
+	case p.err == nil:
+		r.parking.learn(p.rows, p.limit, &r.d.policy, now)
 	}
 	r.start()
 }
@@ -167,6 +183,7 @@ func (r *runner) scanned(p page, now time.Time) {
 		if p.rows[i].ID <= r.win.tail {
 			continue
 		}
+		r.resume(p.rows[i], now)
 		if !r.win.admit(p.rows[i], now) {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,10 +40,21 @@ var (
 // outcome delivers one event to url and returns the first attempt.
 func outcomeOf(t *testing.T, url string, o Options, dial dialFunc, prepare func(*Dispatcher)) pombo.Attempt {
 	t.Helper()
+	w := hook("w")
+	w.URL, w.Headers = url, map[string]string{"X-Secret": "hush"}
+	return outcomeFor(t, w, o, dial, prepare)
+}
+
+// outcomeFor is outcomeOf for a webhook.
+func outcomeFor(t *testing.T, w pombo.Webhook, o Options, dial dialFunc, prepare func(*Dispatcher)) pombo.Attempt {
+	t.Helper()
 	store := newMemoryStore(t)
 	attempts := make(chan pombo.Attempt, 100)
 	store.onSettle = func(a pombo.Attempt) { attempts <- a }
-	o.Store, o.Encode, o.Grace = store, plain, time.Millisecond
+	o.Store, o.Grace = store, time.Millisecond
+	if o.Encode == nil {
+		o.Encode = plain
+	}
 	d := newDispatcher(o, dial)
 	if prepare != nil {
 		prepare(d)
@@ -50,8 +62,6 @@ func outcomeOf(t *testing.T, url string, o Options, dial dialFunc, prepare func(
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
-	w := hook("w")
-	w.URL, w.Headers = url, map[string]string{"X-Secret": "hush"}
 	store.add("w", "a")
 	d.SetWebhook(w)
 	var a pombo.Attempt
@@ -258,14 +268,22 @@ func TestNetworkFailures(t *testing.T) {
 	})
 }
 
+// bomb is a small body that is a large one in disguise. It takes a while to make.
+var bomb = sync.OnceValue(func() []byte {
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	_, _ = z.Write(make([]byte, 20<<20))
+	_ = z.Close()
+	return buf.Bytes()
+})
+
+func gzipBomb(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Encoding", "gzip")
+	_, _ = w.Write(bomb())
+}
+
 func TestAnswerBodies(t *testing.T) {
-	endless := func(w http.ResponseWriter, r *http.Request) {
-		for r.Context().Err() == nil {
-			if _, err := w.Write(bytes.Repeat([]byte("x"), 4096)); err != nil {
-				return
-			}
-		}
-	}
+	bomb()
 	cases := []struct {
 		name    string
 		answer  http.HandlerFunc
@@ -296,14 +314,7 @@ func TestAnswerBodies(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "ok")
 		}, 2, done(200), false},
-		{"gzip bomb", func(w http.ResponseWriter, r *http.Request) {
-			var buf bytes.Buffer
-			z := gzip.NewWriter(&buf)
-			_, _ = z.Write(make([]byte, 100<<20))
-			_ = z.Close()
-			w.Header().Set("Content-Encoding", "gzip")
-			_, _ = w.Write(buf.Bytes())
-		}, keptAnswer, done(200), false},
+		{"gzip bomb", gzipBomb, keptAnswer, done(200), false},
 		{"1xx first", func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusProcessing)
 			w.WriteHeader(http.StatusEarlyHints)
@@ -458,7 +469,7 @@ func TestAnIdleConnectionThatWasClosedIsNoFailure(t *testing.T) {
 	c := newClient(t.Context(), guard{}, nil)
 	defer c.close()
 	for i := range 3 {
-		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: []byte("{}")})
+		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: Bytes("{}")})
 		if res.status != 200 {
 			t.Errorf("attempt %d: status %d, %s", i, res.status, res.sentence)
 		}

@@ -23,7 +23,7 @@ func (d *Dispatcher) Ping(ctx context.Context, sample pombo.Delivery, w pombo.We
 		res.fail(codeEncode, "The event's body could not be put together: "+err.Error())
 	} else {
 		dest = ShownURL(target)
-		res = d.client.post(ctx, message{id: sample.MessageID, url: target, body: body, custom: header})
+		res = d.client.post(ctx, message{id: sample.MessageID, url: target, body: body, custom: header, secrets: w.Secrets})
 	}
 	return pombo.Attempt{
 		Number: 1, At: res.at.Round(0), Duration: res.took, Address: res.address,

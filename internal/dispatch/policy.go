@@ -15,7 +15,8 @@ import (
 // Policy says how long an attempt may take, when the next one comes, and when a
 // delivery is given up. Start from DefaultPolicy.
 type Policy struct {
-	// Timeout bounds a whole attempt: connecting, redirects, and reading the
+	// Timeout bounds a whole attempt, beyond the second that it gets for each MiB of
+	// its body: connecting, redirects, and reading the
 	// answer. 1 ms to 10 min.
 	Timeout time.Duration
 	// InitialDelay is waited after the first failure. 10 ms to MaxDelay.
@@ -179,4 +180,9 @@ func (p Policy) String() string {
 		s += fmt.Sprintf(" and at most %d attempts", p.MaxAttempts)
 	}
 	return s
+}
+
+// timeout bounds an attempt with a body of so many bytes.
+func (p Policy) timeout(size int64) time.Duration {
+	return p.Timeout + time.Duration(size>>20)*time.Second
 }

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"net/http"
 	"time"
 
 	"pombo"
@@ -20,7 +21,7 @@ func (r *runner) count(f flight, res result, out outcome) {
 	}
 	r.failed++
 	r.failures++
-	if r.failures == 1 && out.state == pombo.Pending {
+	if r.failures == 1 && f.parked == nil && out.state == pombo.Pending {
 		r.d.log.Warn("webhook fails; its events wait", "webhook", r.id, "instance", f.delivery.Event.Instance,
 			"code", res.code, "status", res.status, "reason", res.sentence)
 	}
@@ -29,11 +30,16 @@ func (r *runner) count(f flight, res result, out outcome) {
 			"event", f.delivery.Event.Name, "why", out.reason, "attempts", f.delivery.Attempts+1,
 			"code", res.code, "status", res.status, "reason", res.sentence)
 	}
+	if out.state == pombo.Dead && out.reason != pombo.Disabled { // otherwise someone wanted it so
+		r.d.report(Report{Kind: Died, Webhook: r.webhook, Event: f.delivery.Event.Name, Message: f.delivery.MessageID,
+			Dead: out.reason, Code: res.code, Status: res.status, Reason: res.sentence})
+	}
 }
 
-// tellGone tells the gateway that the endpoint is gone for good.
-func (r *runner) tellGone(f flight) {
-	if r.d.gone == nil {
+// tellGone tells the gateway that the endpoint is gone for good, if it says so.
+func (r *runner) tellGone(l leg) {
+	f := l.f
+	if r.d.gone == nil || l.a.Status != http.StatusGone {
 		return
 	}
 	r.mu.Lock()
@@ -45,20 +51,8 @@ func (r *runner) tellGone(f flight) {
 	if stale {
 		return
 	}
-	r.d.log.Warn("webhook answered 410 Gone", "webhook", r.id)
-	r.d.gone(r.d.settling, r.id)
+	r.d.gone(r.d.settling, f.webhook)
 	r.mu.Lock()
 	r.telling = false
 	r.mu.Unlock()
-}
-
-func (r *runner) snapshot() Stats {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Stats{
-		WebhookID: r.id, Enabled: r.active,
-		Loaded: r.win.loaded, Behind: r.feed.behind, Lanes: len(r.win.lanes), Waiting: len(r.win.waiting),
-		InFlight: r.inFlight, Delivered: r.delivered, Failed: r.failed,
-		Failures: r.failures, LastSuccess: r.lastSuccess,
-	}
 }

@@ -2,8 +2,9 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"maps"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type runner struct {
 	reloading           bool // see Reload
 	win                 *window
 	feed                feed
+	parking             parking
+	circuit             circuit
+	resumed             bool // resume has looked
 
 	timer    *time.Timer
 	timerDue time.Time // zero: not set
@@ -50,6 +54,9 @@ type flight struct {
 	delivery            pombo.Delivery
 	webhook             pombo.Webhook
 	generation, version int
+	parked              *parkedItem // set if it is one: then lane is nil
+	probe               bool        // of an open circuit
+	behind              bool        // posted while one before it in its lane failed: see compare
 }
 
 func newRunner(d *Dispatcher, id string) *runner {
@@ -82,11 +89,15 @@ func (r *runner) set(w pombo.Webhook) {
 	case !on:
 		r.switchOff()
 	case !r.active:
-		r.active, r.began = true, now
+		r.active, r.began, r.resumed = true, now, false
 		r.feed.restart()
-	case old.URL != w.URL || old.ByEvents != w.ByEvents || old.Base64 != w.Base64 || !maps.Equal(old.Headers, w.Headers):
+		r.parking.restart()
+	case old.URL != w.URL || old.ByEvents != w.ByEvents || old.Base64 != w.Base64 || !maps.Equal(old.Headers, w.Headers) ||
+		!slices.EqualFunc(old.Secrets, w.Secrets, func(a, b pombo.SigningSecret) bool { return a.Key == b.Key && a.Until.Equal(b.Until) }):
 		r.version++
-		r.win.hurry(now)
+		r.forgive(now)
+		r.win.hurry(false, now)
+		r.parking.hurry(false, now)
 	}
 	r.start()
 }
@@ -117,6 +128,8 @@ func (r *runner) switchOff() {
 	r.generation++
 	r.win.reset()
 	r.feed.restart()
+	r.parking.restart()
+	r.circuit.works(time.Now())
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timerDue = time.Time{}
@@ -154,8 +167,12 @@ func (r *runner) start() {
 	if !r.opened || !r.active {
 		return
 	}
-	r.reload()
-	r.win.expire(time.Now())
+	now := time.Now()
+	r.reload(now)
+	r.win.expire(now)
+	if r.mayProbe(now) {
+		r.win.aim(now)
+	}
 	for {
 		f, ok := r.next(false)
 		if !ok {
@@ -163,38 +180,92 @@ func (r *runner) start() {
 		}
 		r.d.wg.Go(func() { r.work(f) })
 	}
-	if !r.feed.running && r.feed.wanted(r.win, r.d.policy.Concurrency, time.Now()) {
+	if !r.feed.running && r.wantsRead(now) {
 		r.feed.running = true
 		r.d.wg.Go(r.read)
 	}
-	r.arm()
+	r.arm(now)
+}
+
+// mayProbe tells whether the circuit is open and it is time for a probe. The
+// caller holds the lock.
+func (r *runner) mayProbe(now time.Time) bool {
+	return r.circuit.open && !r.circuit.probing && !r.circuit.due.After(now)
+}
+
+// what there is to post.
+type choice int8
+
+const (
+	nothing choice = iota
+	ofLane
+	ofParked
+)
+
+// choose says what is posted next. While the circuit is closed, parked deliveries
+// that are due come first, but never take more than a quarter of the POSTs. While
+// it is open, one is only tried if there is nothing else to probe with.
+func (r *runner) choose(now time.Time) choice {
+	p := &r.parking
+	switch {
+	case r.circuit.open && !r.mayProbe(now):
+		return nothing
+	case r.circuit.open && r.win.aimedReady():
+		return ofLane
+	case r.circuit.open && len(r.win.lanes) == 0 && !r.feed.behind && len(p.due) > 0:
+		return ofParked
+	case r.circuit.open:
+		return nothing
+	case p.ready(now) && p.flying < share(r.d.policy.Concurrency):
+		return ofParked
+	case r.win.ready.len() > 0:
+		return ofLane
+	}
+	return nothing
 }
 
 // next takes the next delivery into flight, if there is one and the limits let
 // it. holding tells that the caller has a slot already.
 func (r *runner) next(holding bool) (flight, bool) {
-	if !r.opened || !r.active || r.reloading || r.win.ready.len() == 0 || r.inFlight >= r.d.policy.Concurrency {
+	if !r.opened || !r.active || r.reloading || r.inFlight >= r.d.policy.Concurrency {
 		return flight{}, false
 	}
-	if !holding && !r.d.slots.take(r, r.inFlight == 0) {
+	now := time.Now()
+	chosen := r.choose(now)
+	if chosen == nothing || !holding && !r.d.slots.take(r, r.inFlight == 0) {
 		return flight{}, false
 	}
-	ln, d, _ := r.win.take(time.Now())
+	f := flight{webhook: r.webhook, generation: r.generation, version: r.version, probe: r.circuit.open}
+	r.circuit.probing = r.circuit.open
+	if chosen == ofParked {
+		f.parked = r.parking.take()
+	} else {
+		f.lane, f.delivery, _ = r.win.take(now)
+	}
 	r.inFlight++
-	return flight{lane: ln, delivery: d, webhook: r.webhook, generation: r.generation, version: r.version}, true
+	return f, true
 }
 
-// arm sets the timer to when there is something to do. The caller holds the lock.
-func (r *runner) arm() {
-	if !r.opened || !r.active {
-		return
+// arm sets the timer to when there is something to do after now, the time at which
+// start looked. What was due then and was not started waits for a limit, and whoever
+// makes room calls start. The caller holds the lock.
+func (r *runner) arm(now time.Time) {
+	var due time.Time
+	at := func(t time.Time, ok bool) {
+		if ok && t.After(now) && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
 	}
-	due, ok := r.win.nextDue()
-	if pause := r.feed.pausedUntil; !pause.IsZero() && (!ok || pause.Before(due)) {
-		due, ok = pause, true
+	if r.circuit.open {
+		at(r.circuit.due, !r.circuit.probing)
+		at(r.win.nextPrepared(now))
+	} else {
+		at(r.win.nextDue())
+		at(r.parking.nextDue(r.d.policy.Concurrency))
 	}
+	at(r.feed.pausedUntil, true)
 	switch {
-	case !ok || due.Equal(r.timerDue):
+	case due.IsZero() || due.Equal(r.timerDue):
 	case r.timer == nil:
 		r.timer, r.timerDue = time.AfterFunc(time.Until(due), r.wake), due
 	default:
@@ -229,22 +300,40 @@ func (r *runner) work(f flight) {
 // that are missing are its last ones, and order holds. While the store takes
 // nothing, the workers wait with one result each, and nothing more is posted.
 func (r *runner) deliver(f flight) (flight, bool) {
-	res := r.attempt(f)
-	a, due := r.judge(f, res)
-	r.settle(a)
-	if res.status == http.StatusGone {
-		r.tellGone(f)
+	if f.parked != nil && !r.fetchParked(&f) {
+		return r.turn(f, func(time.Time) {})
 	}
+	hurried := r.d.hurried.Load()
+	first := r.try(f)
+	if first.unready() {
+		return r.turn(f, func(now time.Time) { r.putOff(&first, hurried, now) })
+	}
+	if first.a.State != pombo.Pending || f.parked != nil || first.a.Number-f.delivery.AttemptsBefore < suspectAfter || !blames(first.res) {
+		r.settle(first.a)
+		r.tellGone(first)
+		return r.turn(f, func(now time.Time) { r.land(&first, now) })
+	}
+	legs, alone := r.compare(first)
+	for _, l := range legs {
+		if !l.skipped {
+			r.settle(l.a)
+		}
+	}
+	for _, l := range legs {
+		r.tellGone(l)
+	}
+	return r.turn(f, func(now time.Time) { r.conclude(legs, alone, now) })
+}
 
+// turn ends a flight by end, and returns the worker's next one.
+func (r *runner) turn(f flight, end func(now time.Time)) (flight, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
 	r.inFlight--
-	if a.State == pombo.Pending && f.generation == r.generation {
-		r.win.again(f.lane, a.Number, due, now)
-	} else {
-		r.win.finish(f.lane, now)
+	if f.probe && f.generation == r.generation && r.circuit.open {
+		r.circuit.probing = false
 	}
+	end(time.Now())
 	if r.inFlight > 0 && r.d.slots.contended() {
 		r.d.slots.put()
 		r.start()
@@ -258,11 +347,39 @@ func (r *runner) deliver(f flight) (flight, bool) {
 	return next, ok
 }
 
+// land lets the lane of a delivery go on, or wait for it. The caller holds the
+// lock.
+func (r *runner) land(l *leg, now time.Time) {
+	same := l.a.State == pombo.Pending && l.f.generation == r.generation
+	switch {
+	case l.f.parked != nil && same:
+		r.parking.again(l.f.parked, l.a.Number, l.due, l.asked)
+	case l.f.parked != nil:
+		r.parking.finish(l.f.parked, now)
+	case same:
+		r.win.again(l.f.lane, l.a.Number, l.due, l.asked, now)
+		l.f.lane.unready = l.unready() && l.f.lane.phase == waiting
+	default:
+		r.win.finish(l.f.lane, now)
+	}
+}
+
+// try makes one attempt and judges it.
+func (r *runner) try(f flight) leg {
+	res := r.attempt(f)
+	if res.unready != nil {
+		return notTried(f, res)
+	}
+	return r.judge(f, res)
+}
+
 // attempt posts a delivery.
 func (r *runner) attempt(f flight) result {
-	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.Timeout)
-	defer cancel()
 	url, body, header, err := r.d.encode(f.delivery, f.webhook)
+	var unready *NotReady
+	if errors.As(err, &unready) {
+		return result{unready: unready}
+	}
 	if err != nil {
 		r.d.log.Error("an event could not be put together for its webhook", "webhook", r.id,
 			"delivery", f.delivery.ID, "event", f.delivery.Event.Name, "error", err)
@@ -270,14 +387,15 @@ func (r *runner) attempt(f flight) result {
 		res.fail(codeEncode, "The event's body could not be put together; the gateway's log has the cause.")
 		return res
 	}
-	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header})
+	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.timeout(body.Size()))
+	defer cancel()
+	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header, secrets: f.webhook.Secrets})
 }
 
-// judge turns a result into what becomes of the delivery. due is when it is
-// tried again, on the clock that does not jump.
-func (r *runner) judge(f flight, res result) (a pombo.Attempt, due time.Time) {
+// judge turns a result into what becomes of the delivery.
+func (r *runner) judge(f flight, res result) leg {
 	now := time.Now()
-	a = pombo.Attempt{
+	a := pombo.Attempt{
 		Delivery: f.delivery.ID, Number: f.delivery.Attempts + 1,
 		At: res.at.Round(0), Duration: res.took, Address: res.address,
 		Status: res.status, ErrorCode: res.code, Error: res.sentence, Response: res.response,
@@ -301,11 +419,20 @@ func (r *runner) judge(f flight, res result) (a pombo.Attempt, due time.Time) {
 		// nothing about the event.
 		out = outcome{state: pombo.Pending}
 	}
-	a.State, a.Reason = out.state, out.reason
-	if out.state == pombo.Pending {
-		due = now.Add(out.delay)
-		a.NextAttempt = due.Round(0)
-	}
 	r.count(f, res, out)
-	return a, due
+	r.account(f, res, out, now)
+	l := leg{f: f, res: res}
+	a.State, a.Reason, a.Parked = out.state, out.reason, f.parked != nil && out.state == pombo.Pending
+	if out.state == pombo.Pending {
+		l.due = now.Add(out.delay)
+		if res.retryAfter > 0 {
+			l.asked = l.due
+		}
+		if f.probe && r.circuit.open && r.circuit.due.After(now) && f.generation == r.generation {
+			l.due = r.circuit.due // that is when it is tried again
+		}
+		a.NextAttempt = l.due.Round(0)
+	}
+	l.a = a
+	return l
 }

@@ -144,10 +144,10 @@ func TestGoneIsTold(t *testing.T) {
 	rc := &receiver{t: t, answer: func(posted, *http.Request) int { return http.StatusGone }}
 	var b *bench
 	var calls atomic.Int32
-	o := Options{Gone: func(_ context.Context, id string) {
+	o := Options{Gone: func(_ context.Context, w pombo.Webhook) {
 		calls.Add(1)
-		b.store.disable(id)
-		off := hook(id)
+		b.store.disable(w.ID)
+		off := hook(w.ID)
 		off.Enabled = false
 		b.d.SetWebhook(off)
 	}}
@@ -169,7 +169,7 @@ func TestGoneIsTold(t *testing.T) {
 func TestAnEventThatCannotBeEncodedIsTriedAgain(t *testing.T) {
 	rc := &receiver{t: t}
 	var mended atomic.Bool
-	o := Options{Encode: func(d pombo.Delivery, w pombo.Webhook) (string, []byte, http.Header, error) {
+	o := Options{Encode: func(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {
 		if !mended.Load() {
 			return "", nil, nil, errors.New("no such instance")
 		}

@@ -57,6 +57,7 @@ type usage struct {
 //     for a flight that was kept over a reset, until the scan has caught up).
 //  4. A lane with more set takes new deliveries from the store alone: what is
 //     announced or scanned meanwhile is only noted, or it would overtake.
+//     A parked delivery is in no lane: it is the business of parked.go alone.
 //  5. A lane that waits has nothing loaded. It takes no room from the others
 //     and is read again, from the delivery it waits for on.
 //  6. A lane is forgotten only when it has nothing loaded, nothing in flight,
@@ -75,6 +76,9 @@ type window struct {
 	hungry  queue[*lane] // asked for a refill
 	waiting laneHeap     // wait for a time, soonest first
 	posting int          // lanes with a delivery in flight
+	held    bool         // the circuit is open: only aimed goes on (see held.go)
+	aimed   *lane
+	turns   int // probes so far
 
 	tail    int64
 	loaded  int // deliveries in queues
@@ -99,6 +103,9 @@ const (
 	reading        // a read of the store is under way
 )
 
+// over, in lane.tried, stands for a delivery that ended.
+const over = -1
+
 type lane struct {
 	key   pombo.Lane
 	phase phase
@@ -109,11 +116,24 @@ type lane struct {
 	queue []pombo.Delivery
 
 	flying int64 // the delivery in flight
+	// index is the lane's place in window.waiting.
+	index int
 	// retry is the delivery that the lane waits for or waited for, and attempts
 	// how many it had: what the store returns may be older than that.
 	retry    int64
 	attempts int
 	due      time.Time
+	unready  bool // while it waits: for a delivery that could not be put together
+	// asked is until when the endpoint asked to be left alone with it.
+	asked time.Time
+	// tried counts the attempts of deliveries behind the first one that a
+	// comparison tried (see park.go), or holds over if they ended: what the store
+	// returns may be older.
+	tried map[int64]int
+	turn  int // of probes, the last that it had
+	// alone tells that the delivery that the lane waits for could be compared
+	// with no other. The next one of its chat makes it due.
+	alone bool
 }
 
 func newWindow(p *Policy, b *bounds, u *usage) *window {
@@ -127,6 +147,9 @@ func cost(d *pombo.Delivery) int64 { return int64(len(d.Event.Data)) + deliveryS
 func (w *window) admit(d pombo.Delivery, now time.Time) bool {
 	ln := w.lanes[d.Lane()]
 	switch {
+	case d.Parked: // it is in no lane
+		w.tail = d.ID
+		return true
 	case ln == nil && (!w.laneRoom() || w.room() <= 0):
 		return false
 	case ln == nil:
@@ -138,6 +161,7 @@ func (w *window) admit(d pombo.Delivery, now time.Time) bool {
 	case ln.more || ln.phase == waiting || len(ln.queue) >= w.bounds.laneDepth:
 		ln.more = true
 		ln.noted = ln.fetch == reading
+		w.company(ln, now)
 	case w.room() <= 0:
 		return false
 	default:
@@ -199,9 +223,15 @@ func (w *window) runnable() int { return w.ready.len() + w.posting }
 func (w *window) settleDown(ln *lane, now time.Time) {
 	if ln.phase == resting && len(ln.queue) > 0 {
 		head := &ln.queue[0]
-		if d := w.policy.wait(head.NextAttempt, now); d > 0 && head.ID != ln.retry {
+		d := w.policy.wait(head.NextAttempt, now)
+		switch {
+		case ln == w.aimed:
+			ln.phase = ready
+		case w.held:
+			w.postpone(ln, head.ID, head.Attempts, now)
+		case d > 0 && head.ID != ln.retry:
 			w.postpone(ln, head.ID, head.Attempts, now.Add(d))
-		} else {
+		default:
 			ln.phase = ready
 			w.ready.push(ln)
 		}
@@ -211,6 +241,9 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 		w.hungry.push(ln)
 	}
 	if ln.phase == resting && len(ln.queue) == 0 && !ln.more && ln.fetch == notAsked {
+		if ln == w.aimed {
+			w.aimed = nil
+		}
 		delete(w.lanes, ln.key)
 		w.usage.lanes.Add(-1)
 	}
@@ -218,9 +251,12 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 
 // postpone lets ln wait for its oldest delivery and unloads it.
 func (w *window) postpone(ln *lane, id int64, attempts int, due time.Time) {
+	if ln == w.aimed {
+		w.aimed = nil
+	}
 	w.unload(ln)
 	ln.after, ln.more = id-1, true
-	ln.retry, ln.attempts = id, attempts
+	ln.retry, ln.attempts, ln.alone, ln.unready = id, attempts, false, false
 	ln.phase, ln.due = waiting, due
 	heap.Push(&w.waiting, ln)
 }
@@ -235,10 +271,21 @@ func (w *window) unload(ln *lane) {
 
 // take returns the next delivery to post, if there is one.
 func (w *window) take(now time.Time) (*lane, pombo.Delivery, bool) {
-	ln, ok := w.ready.pop()
-	if !ok {
+	ln := w.aimed
+	if ln == nil {
+		var ok bool
+		if ln, ok = w.ready.pop(); !ok {
+			return nil, pombo.Delivery{}, false
+		}
+	} else if ln.phase != ready {
 		return nil, pombo.Delivery{}, false
 	}
+	w.aimed = nil
+	return ln, w.launch(ln, now), true
+}
+
+// launch takes the first delivery of a ready lane into flight.
+func (w *window) launch(ln *lane, now time.Time) pombo.Delivery {
 	d := ln.queue[0]
 	ln.queue[0] = pombo.Delivery{}
 	ln.queue = ln.queue[1:]
@@ -247,44 +294,58 @@ func (w *window) take(now time.Time) (*lane, pombo.Delivery, bool) {
 	ln.phase, ln.flying = posting, d.ID
 	w.posting++
 	w.settleDown(ln, now)
-	return ln, d, true
+	return d
 }
 
 // finish ends a flight for good: its lane moves on.
 func (w *window) finish(ln *lane, now time.Time) {
 	w.posting--
-	ln.phase, ln.retry = resting, 0
+	ln.phase, ln.retry, ln.asked = resting, 0, time.Time{}
+	delete(ln.tried, ln.flying)
 	w.settleDown(ln, now)
 }
 
-// again ends a flight that failed: its lane waits for the same delivery.
-func (w *window) again(ln *lane, attempts int, due, now time.Time) {
+// again ends a flight that failed: its lane waits for the same delivery until
+// due. asked is until when the endpoint wants no more of it, if it said so.
+func (w *window) again(ln *lane, attempts int, due, asked, now time.Time) {
 	w.posting--
+	ln.asked = asked
 	w.postpone(ln, ln.flying, attempts, due)
 	w.expire(now)
 }
 
 // expire lets the lanes go on whose time has come.
 func (w *window) expire(now time.Time) {
-	for len(w.waiting) > 0 && !w.waiting[0].due.After(now) {
+	for !w.held && len(w.waiting) > 0 && !w.waiting[0].due.After(now) {
 		ln := heap.Pop(&w.waiting).(*lane)
 		ln.phase = resting
 		w.settleDown(ln, now)
 	}
 }
 
-// hurry makes all that waits due now.
-func (w *window) hurry(now time.Time) {
+// hurry makes all that waits due now, or when the endpoint asked for it if asked
+// is heeded.
+func (w *window) hurry(heed bool, now time.Time) {
 	for _, ln := range w.waiting {
-		ln.due = now
+		if !heed {
+			ln.asked = time.Time{}
+		}
+		ln.due = later(now, ln.asked)
 	}
 	heap.Init(&w.waiting)
 	w.expire(now)
 }
 
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // nextDue returns when expire has something to do, if ever.
 func (w *window) nextDue() (time.Time, bool) {
-	if len(w.waiting) == 0 {
+	if w.held || len(w.waiting) == 0 {
 		return time.Time{}, false
 	}
 	return w.waiting[0].due, true
@@ -327,14 +388,26 @@ func (w *window) refilled(r refill, rows []pombo.Delivery, ok bool, now time.Tim
 				more = ln.noted
 				break
 			}
-			if d.ID == ln.retry {
-				d.Attempts = max(d.Attempts, ln.attempts)
+			ln.correct(&d)
+			if d.Parked || ln.tried[d.ID] == over {
+				ln.after = d.ID
+				continue
 			}
 			w.push(ln, d)
 		}
 		ln.more = more
 	}
 	w.settleDown(ln, now)
+}
+
+// correct sets right what the store may not have committed yet.
+func (ln *lane) correct(d *pombo.Delivery) {
+	if d.ID == ln.retry {
+		d.Attempts = max(d.Attempts, ln.attempts)
+	}
+	if n, ok := ln.tried[d.ID]; ok {
+		d.Attempts, d.NextAttempt = max(d.Attempts, n), time.Time{}
+	}
 }
 
 // reset forgets all but the flights, which are not called back, and starts over
@@ -345,13 +418,14 @@ func (w *window) reset() {
 		w.unload(ln)
 		ln.fetch = notAsked
 		if ln.phase == posting {
-			ln.more, ln.noted, ln.retry, ln.after = false, false, 0, ln.flying
+			ln.more, ln.noted, ln.retry, ln.after, ln.tried = false, false, 0, ln.flying, nil
 			kept[key] = ln
 		}
 	}
 	w.usage.lanes.Add(int64(len(kept) - len(w.lanes)))
 	w.lanes, w.waiting, w.tail = kept, nil, 0
 	w.ready, w.hungry = queue[*lane]{}, queue[*lane]{}
+	w.held, w.aimed = false, nil
 }
 
 // laneHeap orders lanes by due time (container/heap).
@@ -359,42 +433,19 @@ type laneHeap []*lane
 
 func (h laneHeap) Len() int           { return len(h) }
 func (h laneHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h laneHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *laneHeap) Push(x any)        { *h = append(*h, x.(*lane)) }
+func (h laneHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *laneHeap) Push(x any) {
+	ln := x.(*lane)
+	ln.index = len(*h)
+	*h = append(*h, ln)
+}
 func (h *laneHeap) Pop() any {
 	old := *h
 	ln := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
 	return ln
-}
-
-// queue is a first-in first-out queue that keeps its memory while it is in use.
-type queue[T any] struct {
-	items []T
-	first int
-}
-
-func (q *queue[T]) len() int { return len(q.items) - q.first }
-
-func (q *queue[T]) push(v T) {
-	if q.first > 0 && len(q.items) == cap(q.items) {
-		n := copy(q.items, q.items[q.first:])
-		clear(q.items[n:])
-		q.items, q.first = q.items[:n], 0
-	}
-	q.items = append(q.items, v)
-}
-
-func (q *queue[T]) pop() (v T, ok bool) {
-	if q.len() == 0 {
-		return v, false
-	}
-	var zero T
-	v, q.items[q.first] = q.items[q.first], zero
-	q.first++
-	if q.first == len(q.items) {
-		q.items, q.first = q.items[:0], 0
-	}
-	return v, true
 }

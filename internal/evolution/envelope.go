@@ -27,12 +27,19 @@ type EnvelopeInput struct {
 // Evolution API 1.5 and later. date_time is in UTC with milliseconds; the
 // original writes local time with a "Z". The same input gives the same bytes.
 func Envelope(in EnvelopeInput) []byte {
+	body, _ := EnvelopeAt(in)
+	return body
+}
+
+// EnvelopeAt is Envelope, and tells where in the body the data begins.
+func EnvelopeAt(in EnvelopeInput) (body []byte, at int) {
 	b := make([]byte, 0, len(in.Data)+512)
 	b = append(b, `{"event":`...)
 	b = appendString(b, in.Event.Wire())
 	b = append(b, `,"instance":`...)
 	b = appendString(b, in.Instance)
 	b = append(b, `,"data":`...)
+	at = len(b)
 	if len(in.Data) == 0 {
 		b = append(b, "null"...)
 	} else {
@@ -57,7 +64,7 @@ func Envelope(in EnvelopeInput) []byte {
 	} else {
 		b = appendString(b, in.APIKey)
 	}
-	return append(b, '}')
+	return append(b, '}'), at
 }
 
 // appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.

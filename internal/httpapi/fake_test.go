@@ -167,6 +167,42 @@ func (f *fake) Picture(_ context.Context, name, number string) (jid, url string,
 	return number + "@s.whatsapp.net", "", f.do("picture %s %s", name, number)
 }
 
+func (f *fake) OpenMedia(ctx context.Context, id string) (*pombo.MediaFile, error) {
+	if id == "slow" {
+		return fakeFile(), f.slow(ctx)
+	}
+	return fakeFile(), f.do("open media %s", id)
+}
+
+func (f *fake) MessageMedia(ctx context.Context, name string, r pombo.MediaRequest) (*pombo.MediaFile, error) {
+	if r.Key.ID == "slow" {
+		return fakeFile(), f.slow(ctx)
+	}
+	return fakeFile(), f.do("media %s %s", name, r.Key.ID)
+}
+
+// slow takes longer than a server of tests allows for reading a request.
+func (f *fake) slow(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(4 * slowRead):
+		return nil
+	}
+}
+
+const slowRead = 50 * time.Millisecond
+
+func fakeFile() *pombo.MediaFile {
+	return &pombo.MediaFile{
+		ReadSeekCloser: struct {
+			io.ReadSeeker
+			io.Closer
+		}{strings.NewReader("abcd"), io.NopCloser(nil)},
+		Media: pombo.Media{Type: "imageMessage", Mimetype: "image/png", Message: "3A"}, Length: 4,
+	}
+}
+
 // api is the API over a fake gateway.
 type api struct {
 	t *testing.T
@@ -177,7 +213,7 @@ type api struct {
 func newAPI(t *testing.T, change ...func(*Options)) *api {
 	f := newFake()
 	f.complain = t
-	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, Lookups: f, WebhookLists: f, Deliveries: shelf{f}, GlobalKey: globalKey, Version: "1.2.3"}
+	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, Lookups: f, Media: f, WebhookLists: f, Deliveries: shelf{f}, GlobalKey: globalKey, Version: "1.2.3"}
 	for _, c := range change {
 		c(&o)
 	}

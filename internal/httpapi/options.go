@@ -53,6 +53,13 @@ type Lookups interface {
 	Picture(ctx context.Context, name, number string) (jid, url string, err error)
 }
 
+// Media gives the files of messages.
+type Media interface {
+	// OpenMedia opens the file that a link leads to.
+	OpenMedia(ctx context.Context, id string) (*pombo.MediaFile, error)
+	MessageMedia(ctx context.Context, name string, r pombo.MediaRequest) (*pombo.MediaFile, error)
+}
+
 // CORS says which web pages may call the API from a browser.
 type CORS struct {
 	Origins     []string // "*" for all; empty for none
@@ -72,6 +79,7 @@ type Options struct {
 	Settings     Settings
 	Chats        Chats
 	Lookups      Lookups
+	Media        Media
 
 	// GlobalKey opens every route. With "" none opens that needs it.
 	GlobalKey string

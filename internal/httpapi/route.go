@@ -46,6 +46,9 @@ type answer struct {
 	status   int
 	body     json.RawMessage
 	warnings []string // told in the header X-Pombo-Warning
+	// file, if set, goes into body as base64 before its last tail bytes. It is closed.
+	file *pombo.MediaFile
+	tail int
 }
 
 func ok(body json.RawMessage) (answer, error) {
@@ -94,5 +97,6 @@ func routes() []route {
 		{"DELETE", "/chat/deleteMessageForEveryone/{instance}", instance, true, (*server).deleteMessage, describeDeleteMessage},
 		{"POST", "/chat/whatsappNumbers/{instance}", instance, true, (*server).whatsappNumbers, describeWhatsAppNumbers},
 		{"POST", "/chat/fetchProfilePictureUrl/{instance}", instance, true, (*server).fetchProfilePictureURL, describeFetchPicture},
+		{"POST", "/chat/getBase64FromMediaMessage/{instance}", instance, true, (*server).messageMedia, describeMessageMedia},
 	}
 }

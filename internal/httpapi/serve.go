@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"pombo"
 	"pombo/internal/evolution"
@@ -57,7 +58,16 @@ func (s *server) answer(r route, w http.ResponseWriter, req *http.Request) (answ
 			return answer{}, err
 		}
 	}
+	unhurried(w)
 	return r.handle(s, c)
+}
+
+// unhurried lets the handling of a request, which has been read, take longer than
+// the server allows for reading it: otherwise net/http would take the end of that
+// time for the client's leaving.
+func unhurried(w http.ResponseWriter) {
+	// What cannot do so has no such limit either: a recorder, in tests.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // readBody reads a body whatever its content type says: clients forget it.
@@ -96,18 +106,27 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // write sends an answer: always JSON, never cached.
 func (s *server) write(w http.ResponseWriter, a answer) {
+	if a.file != nil {
+		s.writeFile(w, a)
+		return
+	}
+	s.writeHead(w, a, int64(len(a.body)))
+	if _, err := w.Write(a.body); err != nil {
+		s.log.Debug("an answer was not sent", "err", err)
+	}
+}
+
+// writeHead sends the status and the headers of an answer of so many bytes.
+func (s *server) writeHead(w http.ResponseWriter, a answer, size int64) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if len(a.warnings) > 0 {
 		h.Set("X-Pombo-Warning", headerText(a.warnings))
 	}
 	w.WriteHeader(a.status)
-	if _, err := w.Write(a.body); err != nil {
-		s.log.Debug("an answer was not sent", "err", err)
-	}
 }
 
 // maxWarnings is how many warnings an answer tells in full.

@@ -96,6 +96,9 @@ func (m *Manager) create(ctx context.Context, n pombo.NewInstance) (*entry, erro
 	var hook *pombo.Webhook
 	if n.Webhook != nil {
 		w := apply(*n.Webhook, pombo.Webhook{Instance: inst.ID})
+		if err := m.validate(w); err != nil {
+			return nil, err
+		}
 		w.ID, w.CreatedAt, w.UpdatedAt = newWebhookID(), t, t
 		hook = &w
 	}

@@ -32,6 +32,9 @@ type WebhookStore interface {
 	// PutWebhook stores the first webhook, or changes the one with w's ID.
 	PutWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
 	Webhook(ctx context.Context, id pombo.InstanceID) (pombo.Webhook, bool, error)
+	// DisableWebhook switches a webhook off if it still posts to url, and tells
+	// whether it did.
+	DisableWebhook(ctx context.Context, id, url string) (bool, error)
 }
 
 // WebhookListStore keeps the other webhooks of each instance. *store.Store is one.
@@ -85,5 +88,10 @@ type Options struct {
 	// NewSession makes the session of an instance; it must not connect yet. A
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session
-	Logger     *slog.Logger // nil: nothing is logged
+	// Files keeps the files of messages.
+	Files Files
+	// BlockedHost, if set, tells whether the host of a webhook's URL is spelled as
+	// an address that cannot be posted to, and why.
+	BlockedHost func(host string) (reason string, blocked bool)
+	Logger      *slog.Logger // nil: nothing is logged
 }

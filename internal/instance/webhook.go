@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"net/url"
 
 	"pombo"
 	"pombo/internal/evolution"
@@ -28,7 +29,7 @@ func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookCh
 		old = pombo.Webhook{Instance: id}
 	}
 	w := apply(c, old)
-	if err := evolution.ValidateWebhook(w); err != nil {
+	if err := m.validate(w); err != nil {
 		return pombo.Webhook{}, err
 	}
 	w.UpdatedAt = now()
@@ -41,6 +42,44 @@ func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookCh
 	}
 	m.o.Deliver.SetWebhook(w)
 	return w, nil
+}
+
+// validate returns an Invalid error if w is enabled but cannot be posted to.
+func (m *Manager) validate(w pombo.Webhook) error {
+	if err := evolution.ValidateWebhook(w); err != nil || !w.Enabled || m.o.BlockedHost == nil {
+		return err
+	}
+	u, err := url.Parse(w.URL)
+	if err != nil { // ValidateWebhook parsed it
+		return pombo.Errorf(pombo.Invalid, "the webhook's url is not valid")
+	}
+	if reason, blocked := m.o.BlockedHost(u.Hostname()); blocked {
+		return pombo.Errorf(pombo.Invalid, "url: the host %q %s: choose another address", u.Hostname(), reason)
+	}
+	return nil
+}
+
+// DisableGone switches w off because its endpoint answered that it is gone for
+// good, unless it was changed meanwhile. It tells whether it did. The global
+// webhook is not switched off: the environment wants it.
+func (m *Manager) DisableGone(ctx context.Context, w pombo.Webhook) (bool, error) {
+	if w.Instance == "" {
+		return false, nil
+	}
+	m.mu.RLock()
+	e := m.byID[w.Instance]
+	m.mu.RUnlock()
+	if e != nil { // otherwise it is of an instance that was deleted
+		e.hook.Lock()
+		defer e.hook.Unlock()
+	}
+	done, err := m.o.Webhooks.DisableWebhook(ctx, w.ID, w.URL)
+	if err != nil || !done {
+		return false, err
+	}
+	w.Enabled = false
+	m.o.Deliver.SetWebhook(w)
+	return true, nil
 }
 
 // Webhook returns the webhook of the instance called name; ok is false if none

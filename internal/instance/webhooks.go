@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"pombo"
-	"pombo/internal/evolution"
 )
 
 // AddWebhook makes one more webhook for the instance called name. It is in force
@@ -17,7 +16,7 @@ func (m *Manager) AddWebhook(ctx context.Context, name string, c pombo.WebhookCh
 	defer e.hook.Unlock()
 	w := apply(c, pombo.Webhook{Instance: e.instance().ID})
 	w.ID, w.CreatedAt = newWebhookID(), now()
-	if err := evolution.ValidateWebhook(w); err != nil {
+	if err := m.validate(w); err != nil {
 		return pombo.Webhook{}, err
 	}
 	if w, err = m.o.WebhookList.AddWebhook(ctx, w); err != nil {
@@ -49,7 +48,7 @@ func (m *Manager) ChangeWebhook(ctx context.Context, name, id string, c pombo.We
 		return pombo.Webhook{}, err
 	}
 	w := apply(c, old)
-	if err := evolution.ValidateWebhook(w); err != nil {
+	if err := m.validate(w); err != nil {
 		return pombo.Webhook{}, err
 	}
 	if w, err = m.o.Webhooks.PutWebhook(ctx, w); err != nil {

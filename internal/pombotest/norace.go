@@ -2,4 +2,5 @@
 
 package pombotest
 
-const raceDetector = false
+// RaceDetector tells whether the race detector is on.
+const RaceDetector = false

@@ -28,12 +28,10 @@ type Sandbox struct {
 	conns   map[net.Conn]bool
 }
 
-// NewSandbox starts a network without persistence; it stops with the test. With
-// the race detector its phones are quiet: whatsmeow fetches settings in a
-// goroutine that nothing stops, and that races with the end of its own socket.
+// NewSandbox starts a network without persistence; it stops with the test.
 func NewSandbox(t testing.TB) *Sandbox {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed, Quiet: raceDetector})
+	s, err := sandbox.New(sandbox.Options{RootKeySeed: rootSeed})
 	if err != nil {
 		t.Fatal(err)
 	}

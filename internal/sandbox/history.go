@@ -236,7 +236,8 @@ func oldestIn(chunk *waHistorySync.HistorySync) *int64 {
 	return &oldest
 }
 
-// firstHistory gives a new companion the last messages that its phone knows, as phones do on their own.
+// firstHistory gives a new companion the last messages that its phone knows, as phones do on their own, and then all
+// of them if it asked for that when it was linked (requireFullSync in its properties).
 func (s *Server) firstHistory(d *device) {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
@@ -249,6 +250,9 @@ func (s *Server) firstHistory(d *device) {
 	}
 	if err == nil && !empty {
 		_, err = s.SendHistory(ctx, HistoryRequest{Number: d.user.number, Device: int(d.id), Type: "pushNames"})
+	}
+	if err == nil && !empty && d.full {
+		_, err = s.SendHistory(ctx, HistoryRequest{Number: d.user.number, Device: int(d.id), Type: "full"})
 	}
 	if err == nil {
 		err = s.updateWait(ctx, func(t *batch) {

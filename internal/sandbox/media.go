@@ -191,9 +191,18 @@ func downloadable(m *waE2E.Message) downloadablePart {
 		return m.DocumentMessage
 	case m.StickerMessage != nil:
 		return m.StickerMessage
+	case m.GetProtocolMessage().GetHistorySyncNotification().GetDirectPath() != "":
+		return historyFile{m.ProtocolMessage.HistorySyncNotification}
 	}
 	return nil
 }
+
+// historyFile is the file of a part of the history: it has no address of its own.
+type historyFile struct{ *waE2E.HistorySyncNotification }
+
+func (historyFile) GetURL() string { return "" }
+
+func (historyFile) GetMimetype() string { return "application/octet-stream" }
 
 // mediaOf returns the file that a message refers to, or nil. Called with s.mu held.
 func (s *Server) mediaOf(part downloadablePart) *mediaFile {

@@ -31,7 +31,7 @@ type ExpireRequest struct {
 	Answer RetryAnswer `json:"answer,omitempty"` // of the phone, when it is asked; default upload
 }
 
-// ExpireMedia lets the media servers forget the file of a message, as the real ones do after some weeks, so that a
+// ExpireMedia lets the media servers forget the file of a message, or of a part of the history, as the real ones do after some weeks, so that a
 // client has to ask its phone for it. Errors: Invalid, NotFound.
 func (s *Server) ExpireMedia(ctx context.Context, r ExpireRequest) error {
 	if r.Code == 0 {
@@ -48,7 +48,7 @@ func (s *Server) ExpireMedia(ctx context.Context, r ExpireRequest) error {
 	var err error
 	waitErr := s.updateWait(ctx, func(t *batch) {
 		var m *message
-		if m, err = s.findMessage(r.ID, r.Number); err != nil {
+		if m, err = s.findMessageOrPeer(r.ID, r.Number); err != nil {
 			return
 		}
 		var body waE2E.Message
@@ -121,9 +121,23 @@ func (s *Server) mediaRetry(t *batch, d *device, n *node) {
 	s.enqueue(t, d, d.user.number, answer)
 }
 
+// findMessageOrPeer also finds what a phone said to its own companions: a part of the history has a file, too.
+func (s *Server) findMessageOrPeer(id, number string) (*message, error) {
+	m, err := s.findMessage(id, number)
+	if err == nil || KindOf(err) != NotFound {
+		return m, err
+	}
+	for _, u := range s.world.users {
+		if m := u.sentByID[id]; m != nil && (number == "" || u.number == normalizeNumber(number)) {
+			return m, nil
+		}
+	}
+	return nil, err
+}
+
 // retriedPart is the part with the file of a message that a phone received or sent, or nil.
 func (s *Server) retriedPart(u *user, id string) downloadablePart {
-	m, err := s.findMessage(id, u.number)
+	m, err := s.findMessageOrPeer(id, u.number)
 	if err != nil {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
@@ -44,6 +45,7 @@ type deviceKeys struct {
 	registrationID uint32
 	identity       [32]byte
 	signedPreKey   publicKey
+	fullHistory    bool // the client wants all messages that the phone has
 }
 
 // scan is a phone that links a client.
@@ -127,6 +129,11 @@ func registration(data *waWa6.ClientPayload_DevicePairingRegistrationData) (devi
 	if !k.signedPreKey.signedBy(k.identity) {
 		return k, fmt.Errorf("the registration's signed prekey has a bad signature")
 	}
+	var props waCompanionReg.DeviceProps
+	if err := proto.Unmarshal(data.GetDeviceProps(), &props); err != nil {
+		return k, fmt.Errorf("the registration's properties cannot be read: %w", err)
+	}
+	k.fullHistory = props.GetRequireFullSync()
 	return k, nil
 }
 
@@ -317,7 +324,7 @@ func (p *pairing) register(t *batch) {
 	c, s, u := p.c, p.c.s, p.scan.user
 	d := newDevice(u, p.scan.deviceID)
 	d.noiseKey, d.identity, d.registrationID = c.noise.clientKey, p.keys.identity, p.keys.registrationID
-	d.signedPreKey, d.keyIndex, d.pairedAt = p.keys.signedPreKey, p.scan.keyIndex, now()
+	d.signedPreKey, d.keyIndex, d.pairedAt, d.full = p.keys.signedPreKey, p.scan.keyIndex, now(), p.keys.fullHistory
 	u.devices[d.id] = d
 	t.put(tableUsers, u.number, u.encode)
 	t.put(tableDevices, d.address(), d.encode)

@@ -73,6 +73,7 @@ type deviceRow struct {
 	KeyIndex       uint32    `json:"keyIndex"`
 	PairedAt       time.Time `json:"pairedAt"`
 	Synced         int       `json:"synced,omitempty"`
+	Full           bool      `json:"full,omitempty"`
 }
 
 type stanzaRowValue struct {
@@ -99,7 +100,7 @@ func (d *device) encode() []byte {
 	return mustJSON(deviceRow{
 		NoiseKey: d.noiseKey[:], Identity: d.identity[:], RegistrationID: d.registrationID,
 		SignedPreKey: privRow{d.signedPreKey.ID, d.signedPreKey.Key[:], d.signedPreKey.Signature},
-		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt, Synced: d.synced,
+		KeyIndex:     d.keyIndex, PairedAt: d.pairedAt, Synced: d.synced, Full: d.full,
 	})
 }
 
@@ -203,7 +204,7 @@ func (s *Server) readDevice(address string, value []byte) error {
 	d := newDevice(u, uint16(id))
 	d.noiseKey, d.identity, d.registrationID = [32]byte(r.NoiseKey), [32]byte(r.Identity), r.RegistrationID
 	d.signedPreKey = publicKey{r.SignedPreKey.ID, [32]byte(r.SignedPreKey.Key), r.SignedPreKey.Signature}
-	d.keyIndex, d.pairedAt, d.synced = r.KeyIndex, r.PairedAt, r.Synced
+	d.keyIndex, d.pairedAt, d.synced, d.full = r.KeyIndex, r.PairedAt, r.Synced, r.Full
 	u.devices[d.id] = d
 	return nil
 }

@@ -94,6 +94,7 @@ type device struct {
 	keyIndex       uint32
 	pairedAt       time.Time
 	synced         int  // what its phone has told it: see welcome
+	full           bool // it asked for all messages
 	greeted        bool // it is being told its first messages
 
 	conn  *conn     // nil: offline

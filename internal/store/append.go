@@ -130,6 +130,9 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	if err := t.insertEvents(ctx, wanted); err != nil {
 		return err
 	}
+	if err := t.insertMedia(ctx, events, wanted); err != nil {
+		return err
+	}
 	fresh := make([]pombo.Delivery, 0, len(targets))
 	from := 0
 	for i, e := range wanted {
@@ -138,6 +141,7 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 		if e.ID == 0 {
 			continue // stored before, or earlier in this list
 		}
+		e.Attachment.Media, e.Attachment.Wanted = nil, e.Attachment.ID != "" && t.hooks.wantsFile(&e, ids)
 		for _, id := range ids {
 			fresh = append(fresh, pombo.Delivery{WebhookID: id, Event: e, State: pombo.Pending, CreatedAt: t.now})
 		}
@@ -149,10 +153,10 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	return nil
 }
 
-const eventColumns = 8
+const eventColumns = 10
 
 const (
-	insertEventHead = `INSERT INTO pombo_event (instance_id, name, key, chat, sender, time, data, created_at) VALUES `
+	insertEventHead = `INSERT INTO pombo_event (instance_id, name, key, chat, sender, time, data, created_at, media_id, media_offset) VALUES `
 	insertEventTail = ` ON CONFLICT (instance_id, name, key) DO NOTHING RETURNING id, instance_id, name, key`
 )
 
@@ -167,7 +171,7 @@ func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
 		for i := from; i < to; i++ {
 			e := &events[i]
 			args = append(args, string(e.Instance), string(e.Name), e.Key, e.Chat, e.Sender,
-				e.Time.UnixMilli(), []byte(e.Data), now)
+				e.Time.UnixMilli(), []byte(e.Data), now, e.Attachment.ID, e.Attachment.Offset)
 			if _, ok := index[occurrenceOf(e)]; !ok {
 				index[occurrenceOf(e)] = i
 			}

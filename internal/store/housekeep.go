@@ -60,6 +60,9 @@ func (s *Store) clean(ctx context.Context) {
 	if err := s.cleanSent(ctx, time.Now(), sentPerInstance); err != nil && ctx.Err() == nil {
 		s.log.Warn("old sent messages could not be removed", "error", err)
 	}
+	if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		s.log.Warn("parts of histories that were told could not be removed", "error", err)
+	}
 	removed, err := s.expire(ctx, time.Now())
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("old deliveries could not be removed; this is tried again", "error", err)

@@ -202,7 +202,7 @@ func (op *giveUpOp) apply(ctx context.Context, t *txn) error {
 // DeleteInstance deletes an instance: its name is free at once, and the given
 // events are the last that are appended for its own webhooks. All of that is one
 // transaction. What is pending is still delivered (see GiveUp); rows stay until
-// then.
+// then. Its history is not fetched any more.
 //
 // A repeated call succeeds. Errors: NotFound if the instance never was; Invalid
 // as for Append; Unavailable.
@@ -237,6 +237,9 @@ func (op *deleteOp) apply(ctx context.Context, t *txn) error {
 	}
 	if _, err := t.exec(ctx, `UPDATE pombo_instance SET deleted_at = $2, updated_at = $2 WHERE id = $1`,
 		string(op.id), t.now.UnixMilli()); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `DELETE FROM pombo_history WHERE instance_id = $1`, cleanKey(string(op.id))); err != nil {
 		return err
 	}
 	if err := t.append(ctx, op.events); err != nil {

@@ -56,12 +56,17 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
 	if err := sqlstore.NewWithWrappedDB(theirs, nil).Upgrade(ctx); err != nil {
 		return upgradeError("whatsmeow's tables", err)
 	}
-	if _, err := db.ExecContext(ctx, s.dialect.form(
-		`INSERT INTO pombo_meta (key, value) VALUES ('uid', $1) ON CONFLICT (key) DO NOTHING`), newID("")[:16]); err != nil {
-		return fmt.Errorf("naming the database: %w", err)
-	}
-	if err := db.QueryRowContext(ctx, `SELECT value FROM pombo_meta WHERE key = 'uid'`).Scan(&s.uid); err != nil {
-		return fmt.Errorf("reading the database's name: %w", err)
+	for _, fact := range []struct {
+		key, first string
+		into       *string
+	}{{"uid", newID("")[:16], &s.uid}, {"media_secret", newID(""), &s.mediaSecret}} {
+		if _, err := db.ExecContext(ctx, s.dialect.form(
+			`INSERT INTO pombo_meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`), fact.key, fact.first); err != nil {
+			return fmt.Errorf("storing the database's %s: %w", fact.key, err)
+		}
+		if err := db.QueryRowContext(ctx, s.dialect.form(`SELECT value FROM pombo_meta WHERE key = $1`), fact.key).Scan(fact.into); err != nil {
+			return fmt.Errorf("reading the database's %s: %w", fact.key, err)
+		}
 	}
 	return nil
 }

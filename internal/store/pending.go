@@ -16,7 +16,7 @@ func (s *Store) messageID(id int64) string {
 const selectDelivery = `
 	SELECT d.id, d.webhook_id, d.state, d.reason, d.attempts, d.next_attempt_at, d.parked, d.created_at,
 		d.ended_at, d.replayed_at, d.attempts_before,
-		e.id, e.instance_id, e.name, e.key, e.chat, e.sender, e.time, e.data
+		e.id, e.instance_id, e.name, e.key, e.chat, e.sender, e.time, e.data, e.media_id, e.media_offset
 	FROM pombo_delivery d JOIN pombo_event e ON e.id = d.event_id
 	WHERE `
 
@@ -28,6 +28,7 @@ const selectPending = selectDelivery + `d.state = 'pending' AND `
 const (
 	pendingQuery = selectPending + `d.webhook_id = $1 AND d.id + 0 > $2 ORDER BY d.id + 0 LIMIT $3`
 	laneQuery    = selectPending + `d.webhook_id = $1 AND d.instance_id = $2 AND d.chat = $3 AND d.id + 0 > $4 ORDER BY d.id + 0 LIMIT $5`
+	parkedQuery  = selectPending + `d.parked AND d.webhook_id = $1 AND d.id + 0 > $2 ORDER BY d.next_attempt_at, d.id + 0 LIMIT $3`
 	afterQuery   = selectPending + `d.id > $1 ORDER BY d.id`
 )
 
@@ -49,6 +50,16 @@ func (s *Store) Pending(ctx context.Context, webhookID string, after int64, limi
 func (s *Store) PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error) {
 	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pendingInLane, webhookID, string(lane.Instance), lane.Chat, after, limit)
+}
+
+// Parked returns at most limit deliveries that are pending and parked for a
+// webhook: those first whose next attempt is due first, also in the future.
+// Everything that was settled before the call counts.
+func (s *Store) Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error) {
+	if err := s.flushSettles(ctx); err != nil {
+		return nil, err
+	}
+	return s.readPending(ctx, s.parked, webhookID, s.hooks.Load().deadThrough[webhookID], limit)
 }
 
 func (s *Store) readPending(ctx context.Context, query statement, args ...any) ([]pombo.Delivery, error) {
@@ -96,7 +107,8 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 		var data []byte
 		err := rows.Scan(&d.ID, &d.WebhookID, &d.State, &d.Reason, &d.Attempts, &next, &d.Parked, &created,
 			&ended, &replayed, &d.AttemptsBefore,
-			&e.ID, &e.Instance, &e.Name, &e.Key, &e.Chat, &e.Sender, &at, &data)
+			&e.ID, &e.Instance, &e.Name, &e.Key, &e.Chat, &e.Sender, &at, &data,
+			&e.Attachment.ID, &e.Attachment.Offset)
 		if err != nil {
 			return nil, err
 		}
@@ -107,6 +119,23 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 		ds = append(ds, d)
 	}
 	return ds, rows.Err()
+}
+
+// CountPending returns how many deliveries are pending for a webhook; it stops
+// counting at limit.
+func (s *Store) CountPending(ctx context.Context, webhookID string, limit int) (int, error) {
+	const doing = "counting pending deliveries"
+	if err := s.askFault("read"); err != nil {
+		return 0, unavailable(doing, err)
+	}
+	var n int
+	err := s.read.QueryRowContext(ctx, s.dialect.form(`
+		SELECT COUNT(*) FROM (SELECT 1 FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND id + 0 > $2 LIMIT $3) AS first`),
+		webhookID, s.hooks.Load().deadThrough[webhookID], limit).Scan(&n)
+	if err != nil {
+		return 0, readError(ctx, doing, err)
+	}
+	return n, nil
 }
 
 // WebhooksWithPending returns the IDs of the webhooks that have deliveries

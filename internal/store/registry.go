@@ -63,6 +63,21 @@ func (r *registry) wanting(e *arrival, ids []string) []string {
 	return ids
 }
 
+// wantsFile tells whether one of the webhooks with these IDs, which want e, wants
+// its file with it.
+func (r *registry) wantsFile(e *pombo.Event, ids []string) bool {
+	for _, id := range ids {
+		h, ok := r.find(e.Instance, id)
+		if !ok {
+			h, ok = r.find("", id)
+		}
+		if ok && h.Base64 {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *registry) copy() *registry {
 	return &registry{global: r.global, byInstance: maps.Clone(r.byInstance), deadThrough: maps.Clone(r.deadThrough)}
 }

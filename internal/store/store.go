@@ -48,6 +48,7 @@ type Options struct {
 	// Fault is for tests: it is asked before each transaction, once for every
 	// kind of operation in it ("append", "settle", "put webhook", "create
 	// instance", "update instance", "delete instance", "put sent message",
+	// "put history", "tell history", "end history", "clear history",
 	// "housekeeping"), and with "read" before a read. An error stands for a
 	// database that fails. After a commit it is asked with "committed": an error
 	// there stands for an answer that was lost.
@@ -70,12 +71,14 @@ type Store struct {
 	read    *sql.DB // for reads of our own
 	devices *sqlstore.Container
 
-	uid       string // of this database, for MessageID
-	hasGlobal bool
-	hooks     atomic.Pointer[registry]
+	uid string // of this database, for MessageID
+	// mediaSecret is what MediaSecret returns.
+	mediaSecret string
+	hasGlobal   bool
+	hooks       atomic.Pointer[registry]
 
 	insertEvent, insertDelivery, settle, insertAttempt bulk
-	insertSent, pending, pendingInLane                 statement
+	insertSent, pending, pendingInLane, parked         statement
 
 	queue    *queue
 	stopped  chan struct{} // closed when Close begins
@@ -188,6 +191,7 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 		{&s.insertSent, writes, insertSentQuery},
 		{&s.pending, s.read, pendingQuery},
 		{&s.pendingInLane, s.read, laneQuery},
+		{&s.parked, s.read, parkedQuery},
 	} {
 		var err error
 		if *q.into, err = prepare(ctx, s.dialect, q.db, q.query); err != nil {

@@ -16,25 +16,25 @@ import (
 func (s Scope) appState(evt any) []pombo.Event {
 	switch evt := evt.(type) {
 	case *events.Archive:
-		return s.chatUpdate(evt.JID, "archive", evt.Timestamp, func(o jsonObject) jsonObject {
+		return s.chatUpdate(evt.JID, turned("archive", evt.Action.GetArchived()), evt.Timestamp, func(o jsonObject) jsonObject {
 			return o.bool("archived", evt.Action.GetArchived())
 		})
 	case *events.Pin:
-		return s.chatUpdate(evt.JID, "pin", evt.Timestamp, func(o jsonObject) jsonObject {
+		return s.chatUpdate(evt.JID, turned("pin", evt.Action.GetPinned()), evt.Timestamp, func(o jsonObject) jsonObject {
 			if !evt.Action.GetPinned() {
 				return o.null("pinned")
 			}
 			return o.int("pinned", evt.Timestamp.UnixMilli())
 		})
 	case *events.Mute:
-		return s.chatUpdate(evt.JID, "mute", evt.Timestamp, func(o jsonObject) jsonObject {
+		return s.chatUpdate(evt.JID, turned("mute", evt.Action.GetMuted()), evt.Timestamp, func(o jsonObject) jsonObject {
 			if !evt.Action.GetMuted() {
 				return o.null("muteEndTime")
 			}
 			return o.int("muteEndTime", evt.Action.GetMuteEndTimestamp())
 		})
 	case *events.MarkChatAsRead:
-		return s.chatUpdate(evt.JID, "read", evt.Timestamp, func(o jsonObject) jsonObject {
+		return s.chatUpdate(evt.JID, turned("read", evt.Action.GetRead()), evt.Timestamp, func(o jsonObject) jsonObject {
 			if evt.Action.GetRead() {
 				return o.bool("markedAsUnread", false).int("unreadCount", 0).int("unreadMessages", 0)
 			}
@@ -122,7 +122,7 @@ func (s Scope) star(evt *events.Star) []pombo.Event {
 	o := newObject().text("keyId", evt.MessageID)
 	o = append(append(o, ','), key[1:len(key)-1]...)
 	o = o.bool("starred", evt.Action.GetStarred()).int("datetime", evt.Timestamp.UnixMilli())
-	occurrence := s.syncKey("star", evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
+	occurrence := s.syncKey(turned("star", evt.Action.GetStarred()), evt.Timestamp, evt.ChatJID.String(), evt.MessageID)
 	return []pombo.Event{s.event(pombo.MessagesUpdate, occurrence, lane, evt.Timestamp, append(s.appendOwner(o), '}'))}
 }
 
@@ -160,7 +160,7 @@ func (s Scope) labelEdit(evt *events.LabelEdit) []pombo.Event {
 		o = o.text("predefinedId", strconv.Itoa(int(a.GetPredefinedID())))
 	}
 	data := o.text("instance", s.Name).text("instanceId", string(s.Instance)).close()
-	return []pombo.Event{s.event(pombo.LabelsEdit, s.syncKey("label", evt.Timestamp, evt.LabelID), "", evt.Timestamp, data)}
+	return []pombo.Event{s.event(pombo.LabelsEdit, s.syncKey("label", evt.Timestamp, evt.LabelID, digest(string(data))), "", evt.Timestamp, data)}
 }
 
 // labelAssociation makes a LABELS_ASSOCIATION: {instance, type: "add"|"remove",
@@ -184,6 +184,14 @@ func (s Scope) labelAssociation(chat types.JID, label, message string, on bool, 
 // ignores tells whether the settings leave out a chat.
 func (s Scope) ignores(chat types.JID) bool {
 	return chat.IsEmpty() || s.leavesOut(types.MessageInfo{MessageSource: types.MessageSource{Chat: chat}})
+}
+
+// turned names a change that is done or undone: both can happen in one millisecond.
+func turned(what string, on bool) string {
+	if on {
+		return what
+	}
+	return "not " + what
 }
 
 // syncKey identifies a change of the app state: what was changed, and when, to

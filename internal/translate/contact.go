@@ -94,14 +94,25 @@ func (s Scope) businessName(evt *events.BusinessName) []pombo.Event {
 // book, as in both versions. An entry that is gone has no name: it is a
 // CONTACTS_UPDATE with name null.
 func (s Scope) addressBook(evt *events.Contact) []pombo.Event {
-	if evt.JID.IsEmpty() {
+	kind, o, lane := s.addressBookEntry(evt)
+	if kind == "" {
 		return nil
+	}
+	data := append([]byte{'['}, o...)
+	key := s.syncKey("contact", evt.Timestamp, evt.JID.String(), digest(evt.Action.GetFullName(), evt.Action.GetFirstName()))
+	return []pombo.Event{s.event(kind, key, lane, evt.Timestamp, append(data, '}', ']'))}
+}
+
+// addressBookEntry makes the object of an entry, and tells which event it is for.
+func (s Scope) addressBookEntry(evt *events.Contact) (kind pombo.EventName, o jsonObject, lane string) {
+	if evt.JID.IsEmpty() {
+		return "", nil, ""
 	}
 	alt := parsed(evt.Action.GetLidJID())
 	if evt.JID.Server == types.HiddenUserServer {
 		alt = parsed(evt.Action.GetPnJID())
 	}
-	o, lane := s.person(evt.JID, alt)
+	o, lane = s.person(evt.JID, alt)
 	kind, name := pombo.ContactsUpsert, evt.Action.GetFullName()
 	if name == "" {
 		name = evt.Action.GetFirstName()
@@ -111,9 +122,7 @@ func (s Scope) addressBook(evt *events.Contact) []pombo.Event {
 	} else {
 		o = o.text("pushName", name).text("name", name).optional("firstName", evt.Action.GetFirstName()).withoutPicture()
 	}
-	data := append([]byte{'['}, s.appendOwner(o)...)
-	key := s.syncKey("contact", evt.Timestamp, evt.JID.String())
-	return []pombo.Event{s.event(kind, key, lane, evt.Timestamp, append(data, '}', ']'))}
+	return kind, s.appendOwner(o), lane
 }
 
 // about makes a CONTACTS_UPDATE: [{id, remoteJid, status, …}], status being the

@@ -8,12 +8,13 @@ import (
 )
 
 // appendContent appends `,"message":{…}` and, where the rule asks for it,
-// `,"contextInfo":…`, and returns the message's type.
+// `,"contextInfo":…`, and returns the message's type and where the message ends.
+// A url is put at its end as mediaUrl.
 //
 // contextInfo repeats what stands in the first content field. It is null if a
 // message of that type could have one but has not, and left out if the type has
 // none.
-func (s Scope) appendContent(dst []byte, m *waE2E.Message) (_ []byte, messageType string, err error) {
+func (s Scope) appendContent(dst []byte, m *waE2E.Message, url string) (_ []byte, messageType string, end int, err error) {
 	r := m.ProtoReflect()
 	first := firstContent(r)
 	messageType = "unknown"
@@ -27,23 +28,27 @@ func (s Scope) appendContent(dst []byte, m *waE2E.Message) (_ []byte, messageTyp
 		dst, messageType, err = appendRewritten(dst, m, messageType)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
+	if url != "" {
+		dst = append(appendString(append(dst[:len(dst)-1], `,"mediaUrl":`...), url), '}')
+	}
+	end = len(dst) - 1
 	if first == nil || first.kind != protoreflect.MessageKind || first.fd.IsList() {
-		return dst, messageType, nil
+		return dst, messageType, end, nil
 	}
 	fd := first.fd.Message().Fields().ByName("contextInfo")
 	if fd == nil || fd.Kind() != protoreflect.MessageKind {
-		return dst, messageType, nil
+		return dst, messageType, end, nil
 	}
 	dst = append(dst, `,"contextInfo":`...)
 	value := r.Get(first.fd).Message()
 	info, ok := value.Get(fd).Message().Interface().(*waE2E.ContextInfo)
 	if !value.Has(fd) || !ok {
-		return append(dst, "null"...), messageType, nil
+		return append(dst, "null"...), messageType, end, nil
 	}
 	dst, err = s.appendContextInfo(dst, info)
-	return dst, messageType, err
+	return dst, messageType, end, err
 }
 
 // firstContent finds the field that names the message's type: the first that is

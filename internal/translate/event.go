@@ -20,8 +20,14 @@ func (s Scope) Event(evt any) (out []pombo.Event, err error) {
 			out, err = nil, fmt.Errorf("translating %T panicked: %v\n%s", evt, p, debug.Stack())
 		}
 	}()
+	if past(evt) {
+		return nil, nil
+	}
 	switch evt := evt.(type) {
 	case *events.Message:
+		if betweenDevices(evt) {
+			return nil, nil
+		}
 		return s.message(evt)
 	case *events.Receipt:
 		return s.receipt(evt)

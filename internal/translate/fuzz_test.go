@@ -91,7 +91,7 @@ func FuzzHistory(f *testing.F) {
 		s := scope()
 		s.KeepWrappers, s.Settings.ReadStatus = keep, keep
 		keys := map[string]bool{}
-		for e := range s.History(&h, "blob") {
+		for e := range told(s, &h, "blob", 0) {
 			id := string(e.Name) + e.Key
 			if !json.Valid(e.Data) || keys[id] || len(b) < HistoryLimit/8 && len(e.Data) >= HistoryLimit {
 				t.Fatalf("got %s with %d bytes", id, len(e.Data))

@@ -1,10 +1,12 @@
 package translate
 
 import (
+	"fmt"
 	"iter"
 	"strconv"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/types"
@@ -34,10 +36,17 @@ func (s Scope) historySync(evt *events.HistorySync) []pombo.Event {
 		parts = append(parts, p.GetID(), p.GetPushname())
 	}
 	var out []pombo.Event
-	for e := range s.History(evt.Data, digest(parts...)) {
-		out = append(out, e)
+	for step := range s.History(evt.Data, digest(parts...), 0) {
+		out = append(out, step.Events...)
 	}
 	return out
+}
+
+// HistoryStep is what is told of a part of the history at once.
+type HistoryStep struct {
+	Events []pombo.Event
+	// Told is how many elements of the part were told when this is.
+	Told int64
 }
 
 // History translates a part of the history that the phone sends after pairing:
@@ -45,9 +54,9 @@ func (s Scope) historySync(evt *events.HistorySync) []pombo.Event {
 // originals send), MESSAGES_SET, in this order, each as often as is needed for its
 // data to stay under HistoryLimit. The events belong to no chat's lane.
 //
-// blob names the part: it goes into the keys, so that a part that is read again
-// after a crash, from its beginning, gives the same occurrences, and that of a
-// later pairing others. The ID of the message that announced it does.
+// blob names the part: it goes into the keys, so that those of a later pairing are
+// other occurrences. The ID of the message that announced it does. told leaves out
+// what was told before: the Told of the last step that was kept, 0 at first.
 //
 // data is an array, as clients expect it. How far the sync is stands in each of
 // its elements: "historySync": {"syncType": "RECENT", "progress": 0…100,
@@ -56,21 +65,29 @@ func (s Scope) historySync(evt *events.HistorySync) []pombo.Event {
 //
 // A message that cannot be shown, or alone is past the limit, is there without
 // its content, and "truncated" says why.
-func (s Scope) History(h *waHistorySync.HistorySync, blob string) iter.Seq[pombo.Event] {
-	return func(yield func(pombo.Event) bool) {
+func (s Scope) History(h *waHistorySync.HistorySync, blob string, told int64) iter.Seq[HistoryStep] {
+	return func(yield func(HistoryStep) bool) {
 		s := s.knowing(h)
 		key := "history|" + blob + "|" + h.GetSyncType().String() + "|" + strconv.Itoa(int(h.GetChunkOrder()))
 		info := historyInfo(h)
-		set := func(names ...pombo.EventName) *historySet {
-			return &historySet{scope: s, names: names, key: key, yield: yield, info: info}
+		// Each element has a place in the part, which stays the same whatever the
+		// settings leave out.
+		chats := int64(len(h.GetConversations()))
+		contacts := chats + chats + int64(len(h.GetPushnames()))
+		for _, group := range []struct {
+			names    []pombo.EventName
+			first    int64
+			elements iter.Seq[historyElement]
+		}{
+			{[]pombo.EventName{pombo.ChatsSet}, 0, s.historyChats(h, told)},
+			{[]pombo.EventName{pombo.ContactsSet, pombo.ContactsUpsert}, chats, s.historyContacts(h, told-chats)},
+			{[]pombo.EventName{pombo.MessagesSet}, contacts, s.historyMessages(h, told-contacts)},
+		} {
+			set := &historySet{scope: s, names: group.names, first: group.first, key: key, yield: yield, info: info}
+			if !set.fill(group.elements) {
+				return
+			}
 		}
-		if set := set(pombo.ChatsSet); !set.fill(s.historyChats(h)) {
-			return
-		}
-		if set := set(pombo.ContactsSet, pombo.ContactsUpsert); !set.fill(s.historyContacts(h)) {
-			return
-		}
-		set(pombo.MessagesSet).fill(s.historyMessages(h))
 	}
 }
 
@@ -83,26 +100,33 @@ func historyInfo(h *waHistorySync.HistorySync) []byte {
 		int("chunkOrder", int64(h.GetChunkOrder())).close()
 }
 
-// historySet collects elements into events of a bounded size.
+// historyElement is a chat, a contact or a message.
+type historyElement struct {
+	place int64 // among those of its kind
+	id    string
+	data  jsonObject
+}
+
+// historySet collects elements of one kind into events of a bounded size.
 type historySet struct {
 	scope Scope
 	names []pombo.EventName
+	first int64 // the place in the part of the first element
 	key   string
 	info  []byte
-	yield func(pombo.Event) bool
-	data  []byte
-	// ids says what is in data: the parts are cut by the length of what is shown,
-	// which may come out longer the next time, when more numbers are known. Then the
-	// keys differ, and some elements come twice, rather than never.
+	yield func(HistoryStep) bool
+
+	data []byte
+	// ids says what is in data: events are cut by the length of what is shown, which
+	// may come out longer when the part is read again and more numbers are known.
 	ids  []string
-	part int
+	told int64
 }
 
-// fill takes all elements, each with what identifies it. It is false if no more
-// are wanted.
-func (h *historySet) fill(elements iter.Seq2[string, jsonObject]) bool {
-	for id, o := range elements {
-		o = jsonObject(o.raw("historySync", h.info).close())
+// fill takes all elements. It is false if no more are wanted.
+func (h *historySet) fill(elements iter.Seq[historyElement]) bool {
+	for e := range elements {
+		o := jsonObject(e.data.raw("historySync", h.info).close())
 		if len(h.data) > 0 && len(h.data)+len(o)+2 >= HistoryLimit && !h.flush() {
 			return false
 		}
@@ -112,7 +136,8 @@ func (h *historySet) fill(elements iter.Seq2[string, jsonObject]) bool {
 			h.data = append(h.data, ',')
 		}
 		h.data = append(h.data, o...)
-		h.ids = append(h.ids, id)
+		h.ids = append(h.ids, e.id)
+		h.told = h.first + e.place + 1
 	}
 	return h.flush()
 }
@@ -122,15 +147,13 @@ func (h *historySet) flush() bool {
 		return true
 	}
 	data := append(h.data, ']')
-	key := h.key + "|" + strconv.Itoa(h.part) + "|" + digest(h.ids...)
+	key := h.key + "|" + strconv.FormatInt(h.told, 10) + "|" + digest(h.ids...)
 	h.data, h.ids = nil, h.ids[:0]
-	h.part++
+	step := HistoryStep{Told: h.told}
 	for _, name := range h.names {
-		if !h.yield(h.scope.event(name, key, "", time.Time{}, data)) {
-			return false
-		}
+		step.Events = append(step.Events, h.scope.event(name, key, "", time.Time{}, data))
 	}
-	return true
+	return h.yield(step)
 }
 
 // knowing returns a scope that also knows the forms of people that h tells.
@@ -165,13 +188,13 @@ func (s Scope) knowing(h *waHistorySync.HistorySync) Scope {
 	return s
 }
 
-// historyChats gives {id, remoteJid, owner (the instance's name), instanceId,
+// historyChats gives, from a place on, {id, remoteJid, owner (the instance's name), instanceId,
 // name?, lastMsgTimestamp?, unreadCount, unreadMessages, …}.
-func (s Scope) historyChats(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
-	return func(yield func(string, jsonObject) bool) {
-		for _, c := range h.GetConversations() {
+func (s Scope) historyChats(h *waHistorySync.HistorySync, from int64) iter.Seq[historyElement] {
+	return func(yield func(historyElement) bool) {
+		for i, c := range h.GetConversations() {
 			jid := parsed(c.GetID())
-			if s.ignores(jid) {
+			if int64(i) < from || s.ignores(jid) {
 				continue
 			}
 			o, _ := s.chat(jid, types.EmptyJID, s.Name)
@@ -190,7 +213,7 @@ func (s Scope) historyChats(h *waHistorySync.HistorySync) iter.Seq2[string, json
 			if c.GetEphemeralExpiration() != 0 {
 				o = o.int("ephemeralExpiration", int64(c.GetEphemeralExpiration()))
 			}
-			if !yield(c.GetID(), o) {
+			if !yield(historyElement{int64(i), c.GetID(), o}) {
 				return
 			}
 		}
@@ -208,15 +231,17 @@ func nameOf(c *waHistorySync.Conversation) string {
 
 // historyContacts gives, of people with a name, {id, remoteJid, pushName,
 // profilePictureUrl: null, profilePicUrl: null, owner, instanceId}.
-func (s Scope) historyContacts(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
-	return func(yield func(string, jsonObject) bool) {
+func (s Scope) historyContacts(h *waHistorySync.HistorySync, from int64) iter.Seq[historyElement] {
+	return func(yield func(historyElement) bool) {
+		place := int64(-1)
 		contact := func(id, name string) bool {
+			place++
 			jid := plain(parsed(id))
-			if name == "" || jid.Server != types.DefaultUserServer && jid.Server != types.HiddenUserServer {
+			if place < from || name == "" || jid.Server != types.DefaultUserServer && jid.Server != types.HiddenUserServer {
 				return true
 			}
 			o, _ := s.person(jid, types.EmptyJID)
-			return yield(id, s.appendOwner(o.text("pushName", name).withoutPicture()))
+			return yield(historyElement{place, id, s.appendOwner(o.text("pushName", name).withoutPicture())})
 		}
 		for _, c := range h.GetConversations() {
 			if !contact(c.GetID(), nameOf(c)) {
@@ -233,17 +258,25 @@ func (s Scope) historyContacts(h *waHistorySync.HistorySync) iter.Seq2[string, j
 
 // historyMessages gives messages as MESSAGES_UPSERT shows them, and participant
 // as 1.8.2 does. status is that of the phone, or null.
-func (s Scope) historyMessages(h *waHistorySync.HistorySync) iter.Seq2[string, jsonObject] {
-	return func(yield func(string, jsonObject) bool) {
+func (s Scope) historyMessages(h *waHistorySync.HistorySync, from int64) iter.Seq[historyElement] {
+	return func(yield func(historyElement) bool) {
+		place := int64(-1)
+		message := func(chat string, m *waWeb.WebMessageInfo) bool {
+			if place++; place < from {
+				return true
+			}
+			o := s.historyMessage(chat, m)
+			return o == nil || yield(historyElement{place, chat + "|" + m.GetKey().GetID(), o})
+		}
 		for _, c := range h.GetConversations() {
 			for _, m := range c.GetMessages() {
-				if o := s.historyMessage(c.GetID(), m.GetMessage()); o != nil && !yield(c.GetID()+"|"+m.GetMessage().GetKey().GetID(), o) {
+				if !message(c.GetID(), m.GetMessage()) {
 					return
 				}
 			}
 		}
 		for _, m := range h.GetStatusV3Messages() {
-			if o := s.historyMessage(m.GetKey().GetRemoteJID(), m); o != nil && !yield(m.GetKey().GetID(), o) {
+			if !message(m.GetKey().GetRemoteJID(), m) {
 				return
 			}
 		}
@@ -262,7 +295,7 @@ func (s Scope) historyMessage(chat string, w *waWeb.WebMessageInfo) jsonObject {
 	if w.Status != nil {
 		body.status = w.GetStatus().String()
 	}
-	data, err := body.append(make([]byte, 0, 1024), content)
+	data, err := body.appendSafely(content)
 	reason := ""
 	switch {
 	case err != nil:
@@ -284,6 +317,17 @@ func (s Scope) historyMessage(chat string, w *waWeb.WebMessageInfo) jsonObject {
 		o = o.jid("participant", who)
 	}
 	return o
+}
+
+// appendSafely makes an error of a panic: one message must not hold up all that
+// comes after it.
+func (e envelope) appendSafely(content *waE2E.Message) (data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			data, err = nil, fmt.Errorf("translating panicked: %v", p)
+		}
+	}()
+	return e.append(make([]byte, 0, 1024), content)
 }
 
 func (s Scope) historyMessageInfo(chat types.JID, w *waWeb.WebMessageInfo) types.MessageInfo {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,61 @@ func long(chats, messages, size int) *waHistorySync.HistorySync {
 	return h
 }
 
+// told gives the events of a history, from a place on.
+func told(s Scope, h *waHistorySync.HistorySync, blob string, from int64) iter.Seq[pombo.Event] {
+	return func(yield func(pombo.Event) bool) {
+		for step := range s.History(h, blob, from) {
+			for _, e := range step.Events {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Read again from any step on, a history goes on where that step ended: all of it
+// comes, each element once, also if it is cut elsewhere by then.
+func TestHistoryResumes(t *testing.T) {
+	h := long(900, 3, 1000)
+	h.Pushnames = []*waHistorySync.Pushname{{ID: proto.String(bia.String()), Pushname: proto.String("Bia")}}
+	elements := func(step HistoryStep) (ids []string) {
+		var items []struct {
+			ID  string
+			Key struct{ ID string }
+		}
+		if err := json.Unmarshal(step.Events[0].Data, &items); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range items {
+			ids = append(ids, string(step.Events[0].Name)+item.ID+item.Key.ID)
+		}
+		return ids
+	}
+	var all []string
+	var steps []HistoryStep
+	for step := range scope().History(h, "blob", 0) {
+		steps = append(steps, step)
+		all = append(all, elements(step)...)
+	}
+	longer := scope() // more numbers are known: everything is shown at greater length
+	longer.Alt = func(jid types.JID) types.JID { return types.NewJID("1"+jid.User, types.HiddenUserServer) }
+	seen := 0
+	for i, step := range steps {
+		seen += len(elements(step))
+		rest := append([]string(nil), all[:seen]...)
+		for later := range longer.History(h, "blob", step.Told) {
+			rest = append(rest, elements(later)...)
+		}
+		if !slices.Equal(rest, all) {
+			t.Errorf("from step %d on, %d elements come in all instead of %d", i, len(rest), len(all))
+		}
+	}
+	if len(steps) < 5 || len(all) != 900+901+2700 {
+		t.Errorf("%d steps, %d elements", len(steps), len(all))
+	}
+}
+
 // All that is in a history arrives, in events that stay under the limit, with
 // keys that are the same when it is read again and others for another blob.
 func TestHistoryParts(t *testing.T) {
@@ -96,7 +152,7 @@ func TestHistoryParts(t *testing.T) {
 	h := long(chats, messages, 1000)
 	counts, keys := map[pombo.EventName]int{}, map[string]bool{}
 	var order []string
-	for e := range scope().History(h, "blob") {
+	for e := range told(scope(), h, "blob", 0) {
 		if len(e.Data) >= HistoryLimit {
 			t.Errorf("%s has %d bytes", e.Name, len(e.Data))
 		}
@@ -122,13 +178,13 @@ func TestHistoryParts(t *testing.T) {
 		t.Errorf("%d keys of %d events", len(keys), len(order))
 	}
 	var again []string
-	for e := range scope().History(h, "blob") {
+	for e := range told(scope(), h, "blob", 0) {
 		again = append(again, string(e.Name)+e.Key)
 	}
 	if !slices.Equal(order, again) {
 		t.Error("read again, the history has other keys")
 	}
-	for e := range scope().History(h, "another") {
+	for e := range told(scope(), h, "another", 0) {
 		if keys[string(e.Name)+e.Key] {
 			t.Errorf("another blob has the same key %q", e.Key)
 		}
@@ -138,7 +194,7 @@ func TestHistoryParts(t *testing.T) {
 // A reader that stops gets no more.
 func TestHistoryStops(t *testing.T) {
 	seen := 0
-	for range scope().History(long(3, 400, 1000), "blob") {
+	for range scope().History(long(3, 400, 1000), "blob", 0) {
 		seen++
 		if seen == 3 {
 			break
@@ -159,7 +215,7 @@ func TestHistoryOfHugeMessage(t *testing.T) {
 	h := long(1, 1, 1<<20)
 	h.Conversations[0].Messages = append(h.Conversations[0].Messages, old("DEEP", false, deep), old("AFTER", false, text("x")))
 	var all []map[string]json.RawMessage
-	for e := range scope().History(h, "blob") {
+	for e := range told(scope(), h, "blob", 0) {
 		if e.Name != pombo.MessagesSet {
 			continue
 		}
@@ -178,8 +234,8 @@ func TestHistoryLeavesOut(t *testing.T) {
 	s := scope()
 	s.Settings = pombo.Settings{GroupsIgnore: true, ReadStatus: true}
 	got := ""
-	for e := range s.History(history(), "blob") {
-		got += string(e.Data)
+	for step := range s.History(history(), "blob", 0) {
+		got += string(step.Events[0].Data)
 	}
 	if strings.Contains(got, group.String()) || !strings.Contains(got, types.StatusBroadcastJID.String()) {
 		t.Errorf("got %s", got)
@@ -190,8 +246,8 @@ func BenchmarkHistory(b *testing.B) {
 	h, s := long(20, 100, 200), scope()
 	b.ReportAllocs()
 	for b.Loop() {
-		for e := range s.History(h, "blob") {
-			_ = e
+		for step := range s.History(h, "blob", 0) {
+			_ = step
 		}
 	}
 }

@@ -63,11 +63,17 @@ func (s Scope) upsertOf(evt *events.Message, content *waE2E.Message) (pombo.Even
 	if evt.Info.IsFromMe {
 		body.status = "SERVER_ACK"
 	}
+	file, url := s.attach(evt.Info, occurrence(evt), content)
+	body.url, body.end = url, &file.Offset
 	data, err := body.append(make([]byte, 0, 1024), content)
 	if err != nil {
 		return pombo.Event{}, err
 	}
-	return s.upsert(evt, lane, data), nil
+	upsert := s.upsert(evt, lane, data)
+	if file.ID != "" {
+		upsert.Attachment = file
+	}
+	return upsert, nil
 }
 
 // upsert wraps data. What is unset, the store fills in.
@@ -225,6 +231,8 @@ type envelope struct {
 	pushName string // "": null
 	status   string // "": null
 	time     time.Time
+	url      string // of the message's file; may be ""
+	end      *int   // set to where the message ends; may be nil
 }
 
 func (e envelope) append(dst []byte, m *waE2E.Message) ([]byte, error) {
@@ -241,9 +249,12 @@ func (e envelope) append(dst []byte, m *waE2E.Message) ([]byte, error) {
 	} else {
 		dst = appendString(dst, e.status)
 	}
-	dst, messageType, err := e.scope.appendContent(dst, m)
+	dst, messageType, end, err := e.scope.appendContent(dst, m, e.url)
 	if err != nil {
 		return nil, err
+	}
+	if e.end != nil {
+		*e.end = end
 	}
 	dst = appendString(append(dst, `,"messageType":`...), messageType)
 	dst = strconv.AppendInt(append(dst, `,"messageTimestamp":`...), e.time.Unix(), 10)

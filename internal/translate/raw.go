@@ -20,10 +20,14 @@ import (
 //	"raw": {"error": "…", "type": "WAWebProtobufsE2E.Message", "protobuf": "<base64>"}
 //
 // from which a receiver, or a later version, can get the message. Events that
-// carry no message give ok false: there is nothing in them to keep.
+// carry no message give ok false: there is nothing in them to keep. So do messages
+// between the account's own devices, which hold keys.
 func (s Scope) Raw(evt any, cause error) (out pombo.Event, ok bool) {
 	switch evt := evt.(type) {
 	case *events.Message:
+		if betweenDevices(evt) {
+			return pombo.Event{}, false
+		}
 		return s.rawMessage(evt, cause), true
 	case *events.Receipt:
 		return s.rawReceipt(evt, cause), true

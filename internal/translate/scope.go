@@ -40,6 +40,10 @@ type Scope struct {
 	// nothing if the poll is not known. A vote itself names none. nil: no poll is
 	// known.
 	PollOptions func(chat types.JID, id types.MessageID) []string
+	// File names the file of the message whose event has this key: its ID, and the
+	// address under which it can be had, "" if there is none. nil: files are left
+	// alone.
+	File func(key string) (id, url string)
 	// Unique makes keys of occurrences that nothing tells apart (someone typing
 	// twice). nil: random ones.
 	Unique func() string

@@ -39,7 +39,9 @@ func TestMessageTypes(t *testing.T) {
 	for name, m := range messageTypes(t) {
 		t.Run(name, func(t *testing.T) {
 			evt := received(m)
-			goldenIn(t, "types", name, upsertOf(t, scope(), evt).Data)
+			shownIn := scope()
+			shownIn.File = func(string) (string, string) { return "1f", "https://pombo.example/media/1f" }
+			goldenIn(t, "types", name, upsertOf(t, shownIn, evt).Data)
 			kept := scope()
 			kept.KeepWrappers = true
 			shown := parse(t, upsertOf(t, kept, evt).Data)

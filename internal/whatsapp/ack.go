@@ -47,12 +47,17 @@ func (l *line) handle(evt any) (committed bool) {
 		return false
 	}
 	l.s.outgoing.settle(l.ctx, evt)
-	if err := l.commit(evt, made); err != nil {
+	err := l.keepPeer(evt)
+	if err == nil {
+		err = l.commit(evt, made)
+	}
+	if err != nil {
 		l.end(err)
 		return false
 	}
 	l.trouble.passed()
 	l.follow(evt, made)
+	l.followPeer(evt)
 	return true
 }
 

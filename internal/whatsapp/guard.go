@@ -183,20 +183,6 @@ func (g *guard) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	return errOver
 }
 
-// PutAppStateMutationMACs inserts rows. If a first call was carried out and only
-// its answer lost, the second is refused as a duplicate: then all is well.
-func (g *guard) PutAppStateMutationMACs(ctx context.Context, name string, version uint64, mutations []store.AppStateMutationMAC) error {
-	tries := 0
-	return g.do(ctx, "PutAppStateMutationMACs", func(ctx context.Context) error {
-		tries++
-		err := g.in.PutAppStateMutationMACs(ctx, name, version, mutations)
-		if tries > 1 && err != nil && constraint(err) {
-			return nil
-		}
-		return err
-	})
-}
-
 // The look-ups of LIDs refuse JIDs of the wrong kind; that is no failure of the
 // store.
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -156,6 +157,9 @@ func TestEveryCallIsGuarded(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.timing.patience = time.Millisecond })
 	for i := range methods.NumMethod() {
 		m := methods.Method(i)
+		if slices.Contains(heldCalls, m.Name) {
+			continue // see TestHeldState
+		}
 		t.Run(m.Name, func(t *testing.T) {
 			f := &faulty{}
 			f.set(func(string) error { return errBroken }, nil)
@@ -165,6 +169,8 @@ func TestEveryCallIsGuarded(t *testing.T) {
 			args := []reflect.Value{}
 			for p := range m.Type.NumIn() {
 				switch in := m.Type.In(p); {
+				case p == 0 && m.Name == "GetAppStateVersion": // gets through only when the line asks
+					args = append(args, reflect.ValueOf(context.WithValue(context.Background(), heldKey{}, &heldState{})))
 				case p == 0:
 					args = append(args, reflect.ValueOf(context.Background()))
 				case in == reflect.TypeOf(pn) && (m.Name == "GetPNForLID" || m.Name == "PutLIDMapping" && p == 1):

@@ -90,30 +90,6 @@ func (g *guard) GetLatestAppStateSyncKeyID(ctx context.Context) ([]byte, error) 
 	return get(g, ctx, "GetLatestAppStateSyncKeyID", func(ctx context.Context) ([]byte, error) { return g.in.GetLatestAppStateSyncKeyID(ctx) })
 }
 
-func (g *guard) PutAppStateVersion(ctx context.Context, name string, version uint64, hash [128]byte) error {
-	return g.do(ctx, "PutAppStateVersion", func(ctx context.Context) error { return g.in.PutAppStateVersion(ctx, name, version, hash) })
-}
-
-func (g *guard) GetAppStateVersion(ctx context.Context, name string) (a uint64, b [128]byte, err error) {
-	err = g.do(ctx, "GetAppStateVersion", func(ctx context.Context) (err error) {
-		a, b, err = g.in.GetAppStateVersion(ctx, name)
-		return err
-	})
-	return a, b, err
-}
-
-func (g *guard) DeleteAppStateVersion(ctx context.Context, name string) error {
-	return g.do(ctx, "DeleteAppStateVersion", func(ctx context.Context) error { return g.in.DeleteAppStateVersion(ctx, name) })
-}
-
-func (g *guard) DeleteAppStateMutationMACs(ctx context.Context, name string, indexMACs [][]byte) error {
-	return g.do(ctx, "DeleteAppStateMutationMACs", func(ctx context.Context) error { return g.in.DeleteAppStateMutationMACs(ctx, name, indexMACs) })
-}
-
-func (g *guard) GetAppStateMutationMAC(ctx context.Context, name string, indexMAC []byte) ([]byte, error) {
-	return get(g, ctx, "GetAppStateMutationMAC", func(ctx context.Context) ([]byte, error) { return g.in.GetAppStateMutationMAC(ctx, name, indexMAC) })
-}
-
 func (g *guard) PutPushName(ctx context.Context, user types.JID, pushName string) (a bool, b string, err error) {
 	err = g.do(ctx, "PutPushName", func(ctx context.Context) (err error) {
 		a, b, err = g.in.PutPushName(ctx, user, pushName)
@@ -128,10 +104,6 @@ func (g *guard) PutBusinessName(ctx context.Context, user types.JID, businessNam
 		return err
 	})
 	return a, b, err
-}
-
-func (g *guard) PutContactName(ctx context.Context, user types.JID, fullName, firstName string) error {
-	return g.do(ctx, "PutContactName", func(ctx context.Context) error { return g.in.PutContactName(ctx, user, fullName, firstName) })
 }
 
 func (g *guard) PutAllContactNames(ctx context.Context, contacts []store.ContactEntry) error {

@@ -19,6 +19,8 @@ import (
 func (l *line) follow(evt any, made []pombo.Event) {
 	settings := l.s.settings.Load()
 	switch evt := evt.(type) {
+	case *events.MediaRetry:
+		l.s.uploads.answer(evt)
 	case *events.Message:
 		if l.marks(settings, evt.Info) && told(made, pombo.MessagesUpsert) {
 			l.later("marking a message as read", func(ctx context.Context) { l.readMessage(ctx, evt.Info) })

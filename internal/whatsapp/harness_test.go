@@ -93,6 +93,7 @@ func (w *world) start() {
 	root := w.box.RootKey()
 	o := w.options
 	o.Devices, o.Sink, o.Sent, o.Registry = w.devices, w.sink, w.sent, w.reg
+	o.History = &noHistory{}
 	o.Transport, o.RootKey = sandbox.Transport(w.addr), &root
 	if os.Getenv("WHATSAPP_DEBUG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug - 8}))

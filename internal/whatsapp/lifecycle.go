@@ -55,6 +55,8 @@ func (r *run) opened(l *line) {
 	}
 	s.setSnapshot(snapshot{state: pombo.StateOpen, line: l})
 	s.log.Info("connected to WhatsApp", "jid", l.own.String())
+	l.syncState()
+	l.fetchHistory()
 }
 
 // picture asks WhatsApp for the URL of the account's own picture. asked is false
@@ -88,7 +90,7 @@ func (r *run) announce(l *line) {
 	if r.s.settings.Load().AlwaysOnline {
 		state = types.PresenceAvailable
 	}
-	err := l.client.SendPresence(l.ctx, state)
+	err := l.sendPresence(l.ctx, state)
 	if err != nil && !errors.Is(err, whatsmeow.ErrNoPushName) && l.why() == nil {
 		r.s.log.Warn("announcing the presence failed", "err", err)
 	}
@@ -128,6 +130,9 @@ func (s *Session) forget(ctx context.Context, reason int) {
 		made[i].Key = fmt.Sprintf("logout|%s|%d", a.jid, a.registration)
 	}
 	err := s.append(ctx, made...)
+	if err == nil {
+		err = s.insist(ctx, func() error { return s.n.o.History.ClearHistory(ctx, s.id) })
+	}
 	if err == nil {
 		err = s.deleteDevice(ctx, a.jid)
 	}

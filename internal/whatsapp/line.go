@@ -49,6 +49,11 @@ type line struct {
 	turn    turn
 	chores  chores
 
+	// What is fetched beside.
+	appState     appState
+	histories    histories
+	peerReceipts peerReceipts
+
 	mu      sync.Mutex
 	cause   error // why it is over; nil while it is not
 	busy    int   // calls of handlers and stores under way
@@ -74,8 +79,11 @@ func (s *Session) newLine(d *store.Device) *line {
 	l.scope = translate.Scope{
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),
 	}
+	if file := s.n.o.File; file != nil {
+		l.scope.File = func(key string) (string, string) { return file(s.id, key) }
+	}
 
-	c := whatsmeow.NewClient(d, newWALogger(s.log, s.n.o.LibraryLog))
+	c := whatsmeow.NewClient(d, lineLogger{newWALogger(s.log, s.n.o.LibraryLog), l})
 	c.SynchronousAck = true
 	c.EnableDecryptedEventBuffer = true
 	c.ManualHistorySyncDownload = true

@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -42,6 +43,11 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 		return
 	}
 	level -= slog.LevelInfo - slog.LevelDebug
+	for _, a := range args {
+		if err, ok := a.(error); ok && errors.Is(err, errLater) {
+			return // as it is meant to be
+		}
+	}
 	if !l.log.Enabled(context.Background(), level) {
 		return
 	}

@@ -26,6 +26,7 @@ type Network struct {
 	versions  *versions
 	transport http.RoundTripper
 	props     *waCompanionReg.DeviceProps
+	histories chan struct{} // a token for each part of a history that is in memory
 }
 
 // New makes a Network. Errors: a version that is not three numbers, a patience
@@ -37,7 +38,7 @@ func New(o Options) (*Network, error) {
 	if o.QRLimit == 0 {
 		o.QRLimit = 30
 	}
-	n := &Network{o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport}
+	n := &Network{o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport, histories: make(chan struct{}, historiesAtOnce)}
 	if o.Patience > maxPatience {
 		return nil, fmt.Errorf("a patience of %s is too long: at most %s", o.Patience, maxPatience)
 	}
@@ -47,6 +48,8 @@ func New(o Options) (*Network, error) {
 	if o.MaxBackoff > 0 {
 		n.timing.backoffMax = o.MaxBackoff
 		n.timing.backoffMin = min(n.timing.backoffMin, o.MaxBackoff)
+		n.timing.historyMax = o.MaxBackoff
+		n.timing.historyMin = min(n.timing.historyMin, o.MaxBackoff)
 	}
 	if n.transport == nil {
 		n.transport = http.DefaultTransport.(*http.Transport).Clone()

@@ -25,6 +25,19 @@ type SentStore interface {
 	Sent(ctx context.Context, instance pombo.InstanceID, id string) (pombo.SentMessage, bool, error)
 }
 
+// HistoryStore keeps the parts of accounts' histories that are to be fetched.
+type HistoryStore interface {
+	// PutHistory ignores a part that it has or had.
+	PutHistory(ctx context.Context, p pombo.HistoryPart) error
+	// NextHistory returns the part to fetch next, whose time may not have come.
+	NextHistory(ctx context.Context, instance pombo.InstanceID, now time.Time) (pombo.HistoryPart, bool, error)
+	// TellHistory appends events and keeps how far a part is, in one transaction. A
+	// part that does not wait any more is NotFound.
+	TellHistory(ctx context.Context, p pombo.HistoryPart, events ...pombo.Event) error
+	EndHistory(ctx context.Context, instance pombo.InstanceID, id string) error
+	ClearHistory(ctx context.Context, instance pombo.InstanceID) error
+}
+
 // Registry is told what becomes of an instance.
 type Registry interface {
 	// Paired is called before the device is saved, so that no device is without an
@@ -35,11 +48,13 @@ type Registry interface {
 	LoggedOut(ctx context.Context, id pombo.InstanceID, d pombo.Disconnection) error
 }
 
-// Options configure a Network. Devices, Sink, Sent and Registry are required.
+// Options configure a Network. Devices, Sink, Sent, History and Registry are
+// required.
 type Options struct {
 	Devices  *sqlstore.Container
 	Sink     Sink
 	Sent     SentStore
+	History  HistoryStore
 	Registry Registry
 	Logger   *slog.Logger // nil: nothing is logged
 	// LibraryLog is the least of whatsmeow's own levels that is logged; each is
@@ -59,6 +74,11 @@ type Options struct {
 	// "" looks it up.
 	Version string
 
+	// File names the file of the message whose event has this key: its ID, and the
+	// address under which it can be had, "" if there is none. nil: files are left
+	// alone.
+	File func(instance pombo.InstanceID, key string) (id, url string)
+
 	// QRLimit is how many QR codes one pairing shows; 0 means 30.
 	QRLimit int
 	// PhoneClient and PhoneName are what the phone lists under "Linked devices":
@@ -71,7 +91,8 @@ type Options struct {
 	// goes on without a handler after five.
 	Patience time.Duration
 	// MaxBackoff is the longest pause before WhatsApp is called again; 0 means
-	// 5 min. The first pause is 1 s, or MaxBackoff if that is shorter.
+	// 5 min, or 1 h before a part of the history is fetched again. The first pause
+	// is 1 s (5 s), or MaxBackoff if that is shorter.
 	MaxBackoff time.Duration
 
 	// Unsynced marks a write whose commit need not wait for the disk: a later one
@@ -103,6 +124,8 @@ type timing struct {
 	qrNext     time.Duration // and each other one
 	pairCode   time.Duration // for WhatsApp to give a pairing code
 	profile    time.Duration // for WhatsApp to tell the own picture
+	historyMin time.Duration // first pause before a part of the history is fetched again
+	historyMax time.Duration
 }
 
 func defaultTiming() timing {
@@ -114,6 +137,7 @@ func defaultTiming() timing {
 		// (whatsmeow qrchan.go).
 		qrFirst: 60 * time.Second, qrNext: 20 * time.Second,
 		pairCode: 15 * time.Second, profile: 2 * time.Second,
+		historyMin: 5 * time.Second, historyMax: time.Hour,
 	}
 }
 

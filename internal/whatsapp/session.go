@@ -25,6 +25,7 @@ type Session struct {
 	lookups  *lookups
 	outgoing outgoing
 	calls    calls // that were rejected
+	uploads  uploads
 
 	control sync.Mutex // held by Connect, Logout and Close while they start or stop the run
 

@@ -93,7 +93,7 @@ func (s *Session) ShowPresence(ctx context.Context, t pombo.Typing) error {
 		l.chatPresence(ctx, to, types.ChatPresencePaused, "")
 		err = wait(ctx, t.Delay)
 	case "available", "unavailable":
-		if err = l.client.SendPresence(ctx, types.Presence(t.Presence)); errors.Is(err, whatsmeow.ErrNoPushName) {
+		if err = l.sendPresence(ctx, types.Presence(t.Presence)); errors.Is(err, whatsmeow.ErrNoPushName) {
 			return pombo.Errorf(pombo.Conflict, "WhatsApp has not told the account's name yet, which it wants with its presence: try again later")
 		}
 		if err == nil {

@@ -72,6 +72,98 @@ func testLanes(t *testing.T, b *bench) {
 	equal(t, "empty lane", lane(w.ID, pombo.Lane{Instance: i.ID, Chat: "z"}, 0, 10), "")
 }
 
+func testParked(t *testing.T, b *bench) {
+	b.open()
+	i, w := b.instance("i")
+	_, v := b.instance("j")
+	b.must(b.Append(b.ctx(), events(i, "a", 0, 6)...))
+	ds := b.pendingOf(w)
+	fail := func(d pombo.Delivery, number int, next time.Time, park bool) pombo.Attempt {
+		return pombo.Attempt{Delivery: d.ID, Number: number, Status: 500, State: pombo.Pending, NextAttempt: next, Parked: park}
+	}
+	soon, late := eventTime.Add(time.Hour), eventTime.Add(50*365*24*time.Hour)
+	b.must(b.Settle(b.ctx(), fail(ds[0], 1, late, true), fail(ds[1], 1, soon, false), fail(ds[2], 1, soon, true),
+		fail(ds[3], 1, eventTime, true), fail(ds[4], 1, soon, true), fail(ds[5], 1, soon, true),
+		pombo.Attempt{Delivery: ds[5].ID, Number: 2, Status: 200, State: pombo.Delivered}))
+	b.barrier()
+	parked := func(webhook string, limit int) string {
+		t.Helper()
+		found, err := b.Parked(b.ctx(), webhook, limit)
+		b.must(err)
+		var keys []string
+		for _, d := range found {
+			if !d.Parked || d.WebhookID != w.ID || d.Attempts != 1 || d.NextAttempt.IsZero() || len(d.Event.Data) == 0 {
+				t.Errorf("not a whole parked delivery: %+v", d)
+			}
+			keys = append(keys, d.Event.Key)
+		}
+		return strings.Join(keys, " ")
+	}
+	equal(t, "parked", parked(w.ID, 10), "a/3 a/2 a/4 a/0")
+	equal(t, "the first two", parked(w.ID, 2), "a/3 a/2")
+	equal(t, "of another webhook", parked(v.ID, 10), "")
+	b.wantPending(w, "a/0", "a/1", "a/2", "a/3", "a/4")
+	b.reopen()
+	equal(t, "parked after a restart", parked(w.ID, 10), "a/3 a/2 a/4 a/0")
+	w.Enabled = false
+	_, err := b.PutWebhook(b.ctx(), w)
+	b.must(err)
+	equal(t, "parked of a webhook that is off", parked(w.ID, 10), "")
+}
+
+func testWebhookGone(t *testing.T, b *bench) {
+	b.open()
+	i, w := b.instance("i")
+	_, v := b.instance("j")
+	b.must(b.Append(b.ctx(), events(i, "a", 0, 3)...))
+	disable := func(id, url string, want bool) {
+		t.Helper()
+		done, err := b.DisableWebhook(b.ctx(), id, url)
+		b.must(err)
+		if done != want {
+			t.Errorf("switched %s off: %v, want %v", url, done, want)
+		}
+	}
+	count := func(limit, want int) {
+		t.Helper()
+		n, err := b.CountPending(b.ctx(), w.ID, limit)
+		b.must(err)
+		if n != want {
+			t.Errorf("counted %d of at most %d, want %d", n, limit, want)
+		}
+	}
+	count(10, 3)
+	count(2, 2)
+	disable(w.ID, "http://another", false)
+	disable("nobody", w.URL, false)
+	count(10, 3)
+	first := b.pendingOf(w)[0].ID
+	disable(w.ID, w.URL, true)
+	count(10, 0)
+	b.wantState(first, pombo.Dead, pombo.Disabled, 0)
+	check := func() {
+		t.Helper()
+		found, ok, err := b.Webhook(b.ctx(), i.ID)
+		b.must(err)
+		if !ok || found.Enabled || found.URL != w.URL {
+			t.Errorf("found %+v", found)
+		}
+		other, _, err := b.Webhook(b.ctx(), v.Instance)
+		b.must(err)
+		if !other.Enabled {
+			t.Error("another webhook was switched off, too")
+		}
+	}
+	check()
+	disable(w.ID, w.URL, false) // it is off
+	b.must(b.Append(b.ctx(), events(i, "a", 3, 5)...))
+	b.wantPending(w)
+	b.reopen()
+	check()
+	_, err := b.DisableWebhook(b.ctx(), pombo.GlobalWebhookID, "http://global")
+	wantKind(t, err, pombo.Invalid)
+}
+
 func testSettle(t *testing.T, b *bench) {
 	b.open()
 	i, w := b.instance("i")

@@ -30,12 +30,11 @@ func fixed(data json.RawMessage) func() ([]byte, error) {
 }
 
 const (
-	unwired = "Pombo does not fetch the history yet; the form is settled."
-	older   = "Accepted because older versions list it: Pombo has no such feature."
+	older = "Accepted because older versions list it: Pombo has no such feature."
 )
 
 const historyNote = "Each element has `historySync`: `syncType` (`INITIAL_BOOTSTRAP`, `RECENT`, `FULL`, `PUSH_NAME`, `ON_DEMAND`, …), `progress` " +
-	"(0 to 100, of the whole sync), `isLatest` (true in the first part after pairing) and `chunkOrder`. The data of one event stays under 512 KiB: a part " +
+	"(0 to 100, of the whole sync, if the phone tells it), `isLatest` (true in the first part after pairing) and `chunkOrder`. The data of one event stays under 512 KiB: a part " +
 	"of the history makes as many events as it takes. Data is an array, as in the original, so the progress stands in its elements."
 
 var entries = merged(messages, chats, people, lifecycle)
@@ -58,6 +57,8 @@ var messages = map[pombo.EventName]entry{
 			"As in 2.x, `extendedTextMessage` is shown as `conversation` and `documentWithCaptionMessage` as the `documentMessage` in it; other wrappers stay (`ephemeralMessage`, `viewOnceMessageV2`, `editedMessage`, …).",
 			"The key in a `reactionMessage` is as this account sees it: `fromMe` is true if the reaction is to a message of ours.",
 			"A vote in a poll that cannot be read comes as it was sent, as `pollUpdateMessage`.",
+			"A message with a file (an image, video, audio, document or sticker, in whatever wrapper) has, at the end of `message`, `mediaUrl`: where the file can be had, decrypted and without a key, for `POMBO_MEDIA_KEEP_HOURS`. It is there if SERVER_URL is set. The file is fetched from WhatsApp when it is first asked for.",
+			"To a webhook with `webhookBase64`, `message` also has `base64`, the file itself. The event waits for it, and with it what follows in its chat, for `POMBO_MEDIA_DEADLINE_SECONDS` at most; then, or if there is no such file any more, it goes out without, and `mediaError` says why in a sentence.",
 			"A message of a kind that this version does not know has `messageType` `unknown` and, in `raw`, the protobuf as it came.",
 		},
 		golden: "message",
@@ -95,8 +96,7 @@ var messages = map[pombo.EventName]entry{
 		golden: "undecryptable",
 	},
 	pombo.MessagesSet: {
-		absent: unwired,
-		when:   "after pairing, the phone sends its history.",
+		when:   "after pairing, the phone sends its history: the last messages of each chat, or all that it has with the setting `syncFullHistory` (which has to be on at pairing and as long as the history comes).",
 		data:   "an array of messages in the form of MESSAGES_UPSERT, with the phone's `status` or null, and `participant` in groups.",
 		notes:  []string{historyNote, "A message that alone is past the limit has an empty `message`, and `truncated` says why."},
 		golden: "history",
@@ -115,7 +115,7 @@ var messages = map[pombo.EventName]entry{
 
 var chats = map[pombo.EventName]entry{
 	pombo.ChatsSet: {
-		absent: unwired, when: "after pairing, the phone sends its history.",
+		when:  "after pairing, the phone sends its history.",
 		data:  "an array of `{id, remoteJid, owner, instanceId, name?, lastMsgTimestamp?, unreadCount, archived, pinned?, muteEndTime?, …}`; `owner` is the instance's name here.",
 		notes: []string{historyNote}, golden: "history",
 	},
@@ -145,12 +145,12 @@ var chats = map[pombo.EventName]entry{
 
 var people = map[pombo.EventName]entry{
 	pombo.ContactsSet: {
-		absent: unwired, when: "after pairing, the phone sends the names of contacts. The original lists it and never sends it.",
+		when: "after pairing, the phone sends the names of contacts. The original lists it and never sends it.",
 		data: "an array of contacts in the form of CONTACTS_UPSERT.", notes: []string{historyNote}, golden: "history",
 	},
 	pombo.ContactsUpsert: {
-		when:   "somebody writes whose name was not known (one object); an entry of the phone's address book is made or changed (an array).",
-		data:   "an object or an array of one: `id`, `remoteJid`, `remoteJidAlt?`, `pushName`, `name?` and `firstName?` (as in the address book), `profilePictureUrl` and `profilePicUrl` (null: not known), `owner`, `instanceId`.",
+		when:   "somebody writes whose name was not known (one object); an entry of the phone's address book is made or changed (an array of one); after pairing, the address book and the names in the history (arrays of many).",
+		data:   "an object or an array of them: `id`, `remoteJid`, `remoteJidAlt?`, `pushName`, `name?` and `firstName?` (as in the address book), `profilePictureUrl` and `profilePicUrl` (null: not known), `owner`, `instanceId`.",
 		notes:  []string{"As in the original, data is an object or an array: accept both."},
 		golden: "contact-new",
 	},

@@ -85,9 +85,14 @@ What a webhook can ask for, when it is sent, and what stands in its ` + "`data`"
 - Events of one chat arrive in order; those of no chat are in order among themselves ([deliveries.md](deliveries.md)).
 - Nothing is sent of groups with the setting ` + "`groupsIgnore`" + `, nor of the status broadcast without ` + "`readStatus`" + `.
 - An event is stored before WhatsApp is told that its cause was received, so a crash loses none, with these exceptions, whose
-  cause is confirmed first: names of people (CONTACTS_UPSERT, CONTACTS_UPDATE and CHATS_UPSERT that a message brings), what the
-  phone synchronizes (CHATS_UPDATE, CHATS_DELETE, CONTACTS_UPSERT from the address book, labels, stars, deletions for oneself),
+  cause is confirmed first: names of people (CONTACTS_UPSERT, CONTACTS_UPDATE and CHATS_UPSERT that a message brings),
   MESSAGES_UNDECRYPTABLE, and PRESENCE_UPDATE, which WhatsApp never repeats. A crash in that moment loses them.
+- What the phone synchronizes is announced first and fetched then: its history (MESSAGES_SET, CHATS_SET, CONTACTS_SET) and its
+  settings (CHATS_UPDATE, CHATS_DELETE, CONTACTS_UPSERT from the address book, labels, stars, deletions for oneself). A crash in
+  between loses none of it, nor does a change while Pombo is away: the announcement of history is stored before it is confirmed,
+  and what is new in the settings is asked for at each connection and counts as read only when its events are stored.
+- After pairing the settings are told as they stand: the names in the address book, in few CONTACTS_UPSERT; what is archived,
+  pinned, muted and marked as unread; labels. What happened to messages before, and chats that were deleted, is not told.
 
 | event | wire name | path of a webhook by events | |
 | --- | --- | --- | --- |

@@ -1,4 +1,4 @@
--- v1 -> v2: Webhooks with filters and secrets, and deliveries that are seen and replayed
+-- v4 -> v5: Webhooks with filters and secrets, and deliveries that are seen and replayed
 
 -- A webhook that was removed keeps its row as long as it has deliveries, with a
 -- position below 0. filter is a CEL expression, '' for none; secrets a JSON array
