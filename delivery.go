@@ -40,6 +40,20 @@ type Delivery struct {
 	NextAttempt time.Time // not before; zero: at once
 	Parked      bool      // retried by itself: its lane does not wait for it
 	CreatedAt   time.Time // when the event was appended
+	EndedAt     time.Time // when it left pending; zero while it has not
+	// ReplayedAt is when it was last made pending again, and AttemptsBefore how
+	// many attempts it had by then. Zero: never.
+	ReplayedAt     time.Time
+	AttemptsBefore int
+}
+
+// Since returns when the present round of attempts began, from which the retry
+// horizon counts: when the event was appended or, later, the delivery replayed.
+func (d Delivery) Since() time.Time {
+	if d.ReplayedAt.After(d.CreatedAt) {
+		return d.ReplayedAt
+	}
+	return d.CreatedAt
 }
 
 // Lane is the unit of order: deliveries of one lane to one webhook are made

@@ -55,6 +55,10 @@ type WebhookChange struct {
 	ByEvents *bool
 	Base64   *bool
 	Headers  *map[string]string
+	Filter   *string
+	// Secret is the key to sign with from now on, "" for none, or GenerateSecret
+	// to have one made. It stays if it is left out, also with Reset.
+	Secret *string
 	// Reset gives fields that were left out their defaults (the flat form of the
 	// request); otherwise they keep their values (the nested form).
 	Reset bool
@@ -67,7 +71,7 @@ type WebhookChange struct {
 // saying, is enabled.
 func (c WebhookChange) Apply(w Webhook) Webhook {
 	if c.Reset || w.ID == "" {
-		w = Webhook{ID: w.ID, Instance: w.Instance, Enabled: true, CreatedAt: w.CreatedAt}
+		w = Webhook{ID: w.ID, Instance: w.Instance, Position: w.Position, Secrets: w.Secrets, Enabled: true, CreatedAt: w.CreatedAt}
 	}
 	set(&w.Enabled, c.Enabled)
 	set(&w.URL, c.URL)
@@ -75,6 +79,7 @@ func (c WebhookChange) Apply(w Webhook) Webhook {
 	set(&w.ByEvents, c.ByEvents)
 	set(&w.Base64, c.Base64)
 	set(&w.Headers, c.Headers)
+	set(&w.Filter, c.Filter)
 	if !w.Enabled {
 		w.Events = nil
 		if c.EmptyWhenDisabled {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -61,6 +62,56 @@ func TestReadme(t *testing.T) {
 	got, err := w.gateway.Sandbox().Messages(t.Context(), sandbox.MessagesRequest{Number: "5511977770000"})
 	if err != nil || len(got) != 1 || got[0].Text != "hello yourself" {
 		t.Errorf("the contact's phone has %+v, %v", got, err)
+	}
+	_, section, _ = strings.Cut(string(text), "\n## From \"the webhook was down\" to everything replayed\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	w.replay(section)
+}
+
+// replay walks from a webhook that refuses one message, and fails at the next, to
+// both being there.
+func (w *walk) replay(section string) {
+	w.Helper()
+	broken := func(text string, status int) {
+		w.receiver.Answer(func(int, pombotest.Post) int { return status })
+		_, err := w.gateway.Sandbox().SendMessage(w.Context(), sandbox.SendRequest{From: "5511977770000", To: "5511988880000", Text: text})
+		if err != nil {
+			w.Fatal(err)
+		}
+		w.receiver.Wait(w, "messages.upsert", func(p pombotest.Post) bool { return p.Status == status })
+	}
+	broken("refused", 422)
+	client := pombotest.NewClient(w, w.gateway.URL(), "change-me")
+	pombotest.Eventually(w, time.Minute, "the refused message to be dead", func() bool {
+		_, body := client.Do("GET", "/webhook/deliveries/my-instance?state=dead", nil)
+		return strings.Contains(string(body), `"reason":"rejected"`)
+	})
+	broken("failed", 503)
+	curls := w.curls
+	for _, part := range paragraphs(section) {
+		if !strings.HasPrefix(part, "    curl ") {
+			continue
+		}
+		if strings.Contains(part, "/webhook/test/") {
+			w.receiver.Answer(nil) // it is repaired
+		}
+		w.run(part)
+		switch {
+		case strings.Contains(part, "/webhook/health/") && !strings.Contains(w.answers[0].body, `"backlog":1,`):
+			w.Errorf("the health of the broken webhook is %s", w.answers[0].body)
+		case strings.Contains(part, "/webhook/test/") && !strings.Contains(w.answers[0].body, `"ok":true`):
+			w.Errorf("the test of the repaired webhook says %s", w.answers[0].body)
+		case strings.Contains(part, "/webhook/replay/") && !strings.Contains(w.answers[0].body, `"replayed":1,`):
+			w.Errorf("the dry run says %s", w.answers[0].body)
+		}
+	}
+	if w.curls-curls < 6 {
+		w.Errorf("the walk has %d curl commands", w.curls-curls)
+	}
+	for _, text := range []string{"refused", "failed"} {
+		w.receiver.Wait(w, "messages.upsert", func(p pombotest.Post) bool {
+			return p.Status == 200 && strings.Contains(string(p.Data), `"conversation":"`+text+`"`)
+		})
 	}
 }
 

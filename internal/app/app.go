@@ -22,6 +22,7 @@ import (
 	"pombo/internal/httpapi"
 	"pombo/internal/instance"
 	"pombo/internal/media"
+	"pombo/internal/metrics"
 	"pombo/internal/sandbox"
 	"pombo/internal/store"
 	"pombo/internal/whatsapp"
@@ -49,6 +50,8 @@ type App struct {
 	store   *store.Store
 	manager *instance.Manager
 	deliver *dispatch.Dispatcher
+	seeing  *deliveries
+	metrics *metrics.Metrics
 	media   *media.Manager
 	phones  *whatsapp.Network
 	bell    *alarm.Bell
@@ -148,13 +151,17 @@ func (a *App) asOwner(w http.ResponseWriter, r *http.Request) {
 func (a *App) open(ctx context.Context) (err error) {
 	cfg := a.o.Config
 	global := cfg.GlobalWebhook()
+	a.metrics = metrics.New()
+	keep := store.Retention{}
+	keep.Delivered, keep.Dead = cfg.Database.Keep()
 	a.store, err = store.Open(ctx, store.Options{
 		URI: cfg.DatabaseURI(), Global: global, Logger: a.log.With("part", "store"),
 		OnAppend: func(ds []pombo.Delivery) {
 			a.media.Ahead(ds)
 			a.deliver.Notify(ds)
 		},
-		Fault: a.o.Faults.Store,
+		Fault:   a.o.Faults.Store,
+		Observe: a.metrics, Keep: keep, MaxDisk: int64(cfg.Database.MaxDisk),
 	})
 	if err != nil {
 		return err
@@ -163,15 +170,17 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.openBell()
+	encode := a.encoder()
 	a.deliver = dispatch.New(dispatch.Options{
-		Store: a.store, Encode: a.encoder(), Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
+		Store: a.store, Encode: encode, Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
 		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace, Gone: a.gone, Report: a.reported,
 	})
+	a.seeing = &deliveries{store: a.store, dispatch: a.deliver, encode: encode}
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
 	}
 	a.manager = instance.New(instance.Options{
-		Store: a.store, Webhooks: a.store, Deliver: a.deliver,
+		Store: a.store, Webhooks: a.store, WebhookList: a.store, Deliver: a.deliver,
 		NewSession: func(i pombo.Instance) instance.Session { return a.phones.Session(i) },
 		Files:      a.media,
 		BlockedHost: func(host string) (string, bool) {
@@ -179,6 +188,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		},
 		Logger: a.log.With("part", "instance"),
 	})
+	a.metrics.Ask(&metricsSource{a.store, a.manager, a.deliver}, a.log.With("part", "metrics"))
 	hooks, err := a.store.Webhooks(ctx)
 	if err != nil {
 		return err
@@ -230,6 +240,7 @@ func (a *App) handler() http.Handler {
 	cfg := a.o.Config
 	o := httpapi.Options{
 		Instances: a.manager, Connections: a.manager, Webhooks: a.manager, Messages: a.manager, Settings: a.manager, Chats: a.manager, Lookups: a.manager, Media: a.manager,
+		WebhookLists: a.manager, Deliveries: a.seeing,
 		GlobalKey: a.key.Reveal(), ExposeKeys: cfg.Auth.ExposeInFetch,
 		Dialect: int(cfg.Dialect.Default), ServerURL: string(cfg.Server.URL), Version: pombo.Version,
 		WhatsAppVersion: a.phones.Version, Health: a.store.Ping,
@@ -241,6 +252,10 @@ func (a *App) handler() http.Handler {
 	}
 	if a.jwt != "" {
 		o.JWT = &httpapi.JWT{Secret: a.jwt.Reveal(), Lifetime: time.Duration(cfg.Auth.JWTExpiresIn) * time.Second, Tokens: a.manager}
+	}
+	if m := cfg.Metrics; m.Enabled {
+		o.Metrics = a.metrics.Handler()
+		o.MetricsAccess = httpapi.MetricsAccess{Public: !m.AuthRequired, User: m.User, Password: m.Password.Reveal(), Addresses: m.AllowedIPs}
 	}
 	if a.network.sandbox != nil {
 		o.Sandbox = a.network.sandbox.Control()

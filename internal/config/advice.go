@@ -85,7 +85,6 @@ var switches = map[string]string{
 	"NATS_ENABLED":               "true",
 	"NATS_GLOBAL_ENABLED":        "true",
 	"OPENAI_ENABLED":             "true",
-	"PROMETHEUS_METRICS":         "true",
 	"PROVIDER_ENABLED":           "true",
 	"PROXY_HOST":                 "*",
 	"PUSHER_ENABLED":             "true",

@@ -29,6 +29,9 @@ func (c Config) check(given map[string]string) []Problem {
 	if sentence := checkDatabaseURI(c.Database.URI.Reveal()); sentence != "" {
 		add("DATABASE_CONNECTION_URI", sentence)
 	}
+	if (c.Metrics.User == "") != (c.Metrics.Password == "") {
+		add("METRICS_PASSWORD", "give METRICS_USER and METRICS_PASSWORD, or neither")
+	}
 	if c.Webhook.GlobalEnabled {
 		switch u := c.Webhook.GlobalURL.Reveal(); {
 		case u == "":

@@ -23,6 +23,7 @@ type Config struct {
 	Server   Server
 	Auth     Auth
 	Database Database
+	Metrics  Metrics
 	Webhook  Webhook
 	Retry    Retry
 	Media    Media
@@ -86,6 +87,33 @@ type Database struct {
 	// schema=NAME, as Prisma writes it, becomes the search path, otherwise the
 	// schema is "pombo". For SQLite elsewhere: sqlite:PATH or file:PATH.
 	URI Secret `env:"DATABASE_CONNECTION_URI" secret:"url" allowed:"postgresql://USER:PASSWORD@HOST:PORT/DATABASE, sqlite:PATH or file:PATH; remove it to use SQLite in the data folder"`
+	// For how many days a delivery is kept after it was made: until then it can be
+	// seen and replayed.
+	KeepDelivered float64 `env:"POMBO_KEEP_DELIVERED_DAYS" envDefault:"7" range:"0.001,3650" unit:"days"`
+	// For how many days a delivery is kept after it died (rejected, exhausted or
+	// disabled).
+	KeepDead float64 `env:"POMBO_KEEP_DEAD_DAYS" envDefault:"30" range:"0.001,3650" unit:"days"`
+	// How large the database may become, not counting what is free in it for reuse. From
+	// 90 % on, deliveries that were made lose their history early. When it is reached
+	// nevertheless, events are not taken in (WhatsApp keeps them) and the API answers
+	// 503, until there is room again. 0: no limit.
+	MaxDisk ByteSize `env:"POMBO_MAX_DISK" envDefault:"0" allowed:"a size in bytes, or with KB, MB, GB, KiB, MiB or GiB, such as 20GB; at least 16 MB, or 0 for no limit"`
+}
+
+// Metrics says who may read GET /metrics, which is for Prometheus.
+type Metrics struct {
+	// Serves GET /metrics.
+	Enabled bool `env:"PROMETHEUS_METRICS" envDefault:"true"`
+	// Asks for a key: the global one (header apikey, bearer token, or password of
+	// Basic authentication), or METRICS_USER and METRICS_PASSWORD.
+	AuthRequired bool `env:"METRICS_AUTH_REQUIRED" envDefault:"true"`
+	// A user for Basic authentication, who may read the metrics and nothing else.
+	User string `env:"METRICS_USER" allowed:"a name"`
+	// That user's password.
+	Password Secret `env:"METRICS_PASSWORD" secret:"true" allowed:"a password"`
+	// The addresses that may read the metrics; without it, all. Behind a reverse proxy, it
+	// is the proxy's address that counts.
+	AllowedIPs Prefixes `env:"METRICS_ALLOWED_IPS" allowed:"IP addresses or prefixes such as 10.0.0.0/8, separated by commas"`
 }
 
 // Webhook says how events are posted, and where to for all instances together:

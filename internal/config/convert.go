@@ -41,6 +41,12 @@ func (c Config) DatabaseURI() string {
 	}
 }
 
+// Keep returns how long deliveries are kept after they were made, and after they
+// died.
+func (d Database) Keep() (delivered, dead time.Duration) {
+	return duration(d.KeepDelivered, 24*time.Hour), duration(d.KeepDead, 24*time.Hour)
+}
+
 // GlobalWebhook returns the webhook that gets the events of every instance, or
 // nil if there is none. Without any WEBHOOK_EVENTS_* it gets all events, like
 // an instance's webhook that is set without a list.

@@ -33,6 +33,7 @@ type runner struct {
 	began               time.Time // when this generation began, for Policy's patience
 	inFlight            int
 	telling             bool // Options.Gone is being called
+	reloading           bool // see Reload
 	win                 *window
 	feed                feed
 	parking             parking
@@ -167,6 +168,7 @@ func (r *runner) start() {
 		return
 	}
 	now := time.Now()
+	r.reload(now)
 	r.win.expire(now)
 	if r.mayProbe(now) {
 		r.win.aim(now)
@@ -225,7 +227,7 @@ func (r *runner) choose(now time.Time) choice {
 // next takes the next delivery into flight, if there is one and the limits let
 // it. holding tells that the caller has a slot already.
 func (r *runner) next(holding bool) (flight, bool) {
-	if !r.opened || !r.active || r.inFlight >= r.d.policy.Concurrency {
+	if !r.opened || !r.active || r.reloading || r.inFlight >= r.d.policy.Concurrency {
 		return flight{}, false
 	}
 	now := time.Now()
@@ -306,7 +308,7 @@ func (r *runner) deliver(f flight) (flight, bool) {
 	if first.unready() {
 		return r.turn(f, func(now time.Time) { r.putOff(&first, hurried, now) })
 	}
-	if first.a.State != pombo.Pending || f.parked != nil || first.a.Number < suspectAfter || !blames(first.res) {
+	if first.a.State != pombo.Pending || f.parked != nil || first.a.Number-f.delivery.AttemptsBefore < suspectAfter || !blames(first.res) {
 		r.settle(first.a)
 		r.tellGone(first)
 		return r.turn(f, func(now time.Time) { r.land(&first, now) })
@@ -405,8 +407,9 @@ func (r *runner) judge(f flight, res result) leg {
 	// must say so.
 	running := now.Sub(r.began)
 	steady := r.began.Add(running).Round(0)
-	age := min(now.Round(0).Sub(f.delivery.CreatedAt), steady.Sub(f.delivery.CreatedAt))
-	out := r.d.policy.decide(res, a.Number, age, running >= min(patience, r.d.policy.Horizon))
+	since := f.delivery.Since()
+	age := min(now.Round(0).Sub(since), steady.Sub(since))
+	out := r.d.policy.decide(res, a.Number-f.delivery.AttemptsBefore, age, running >= min(patience, r.d.policy.Horizon))
 	switch {
 	case out.state == pombo.Delivered:
 	case f.generation != r.generation: // switched off meanwhile

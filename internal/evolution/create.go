@@ -245,11 +245,23 @@ func (r *createReader) webhookSettings(o *object) (c pombo.WebhookChange, keys [
 		o.tips = append(o.tips, "url")
 		read([]string{"enabled"}, func(f field) (e error) { c.Enabled, e = f.bool(); return e })
 		read([]string{"headers"}, func(f field) (e error) { c.Headers, e = readHeaders(f); return e })
+		read([]string{"filter"}, func(f field) (e error) { c.Filter, e = f.string(); return e })
+		read([]string{"secret"}, func(f field) (e error) { c.Secret, e = readGivenSecret(f); return e })
 	}
 	read(byEventsSpellings, func(f field) (e error) { c.ByEvents, e = f.bool(); return e })
 	read(base64Spellings, func(f field) (e error) { c.Base64, e = f.bool(); return e })
 	read([]string{"events", "webhookEvents"}, func(f field) (e error) { c.Events, e = readEvents(f); return e })
 	return c, keys, err
+}
+
+// readGivenSecret is readSecret without "generate": the answer to a creation has
+// no place for what was made.
+func readGivenSecret(f field) (*string, error) {
+	s, err := readSecret(f)
+	if err == nil && s != nil && *s == pombo.GenerateSecret {
+		return nil, pombo.Errorf(pombo.Invalid, "%s: give the secret itself here, or have one made by POST /webhook/set", f.path)
+	}
+	return s, err
 }
 
 // noWebhook is what settings without a URL come to: nothing, if the URL was

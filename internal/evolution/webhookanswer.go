@@ -22,7 +22,7 @@ func (s *WebhookSet) Answer(instanceName string, w pombo.Webhook) json.RawMessag
 		return slices.ContainsFunc(s.keys, func(k settingKey) bool { return k.setting == setting })
 	}
 	for _, k := range s.keys {
-		echo = append(echo, member{k.spelled, webhookSetting(w, k.setting)})
+		echo = append(echo, member{k.spelled, s.setting(w, k.setting)})
 	}
 	if !said("enabled") {
 		echo = append(echo, member{"enabled", w.Enabled})
@@ -38,12 +38,26 @@ func (s *WebhookSet) Answer(instanceName string, w pombo.Webhook) json.RawMessag
 
 func (s *WebhookSet) row(w pombo.Webhook) ordered {
 	row := webhookRow(w)
+	for i := range row {
+		if row[i].key == "secret" {
+			row[i].value = s.setting(w, "secret")
+		}
+	}
 	for _, k := range s.keys {
 		if !row.has(k.spelled) {
-			row = append(row, member{k.spelled, webhookSetting(w, k.setting)})
+			row = append(row, member{k.spelled, s.setting(w, k.setting)})
 		}
 	}
 	return row
+}
+
+// setting returns a setting as it is answered: a secret that was made for this
+// request is told, once.
+func (s *WebhookSet) setting(w pombo.Webhook, setting string) any {
+	if c := s.Change.Secret; setting == "secret" && c != nil && *c == pombo.GenerateSecret && len(w.Secrets) > 0 {
+		return w.Secrets[0].Key
+	}
+	return webhookSetting(w, setting)
 }
 
 func webhookSetting(w pombo.Webhook, setting string) any {
@@ -58,6 +72,13 @@ func webhookSetting(w pombo.Webhook, setting string) any {
 		return w.ByEvents
 	case "base64":
 		return w.Base64
+	case "filter":
+		return w.Filter
+	case "secret":
+		if len(w.Secrets) == 0 {
+			return ""
+		}
+		return pombo.MaskedSecret
 	default:
 		return headersOf(w)
 	}
@@ -82,9 +103,10 @@ func headersOf(w pombo.Webhook) any {
 	return w.Headers
 }
 
-// webhookRow is a webhook as 2.x answers it.
+// webhookRow is a webhook as 2.x answers it; what 2.x does not know follows, if it
+// was set.
 func webhookRow(w pombo.Webhook) ordered {
-	return ordered{
+	row := ordered{
 		{"id", w.ID},
 		{"url", w.URL},
 		{"headers", headersOf(w)},
@@ -96,6 +118,13 @@ func webhookRow(w pombo.Webhook) ordered {
 		{"updatedAt", timestamp(w.UpdatedAt)},
 		{"instanceId", w.Instance},
 	}
+	if w.Filter != "" {
+		row = append(row, member{"filter", w.Filter})
+	}
+	if len(w.Secrets) > 0 {
+		row = append(row, member{"secret", pombo.MaskedSecret})
+	}
+	return row
 }
 
 // WebhookFound is the answer to GET /webhook/find. A webhook that was never

@@ -27,7 +27,7 @@ type WebhookSet struct {
 
 // settingKey is a key of a webhook's settings as the request spelled it.
 type settingKey struct {
-	setting string // "enabled", "url", "events", "byEvents", "base64" or "headers"
+	setting string // "enabled", "url", "events", "byEvents", "base64", "headers", "filter" or "secret"
 	spelled string
 }
 
@@ -38,6 +38,16 @@ type settingKey struct {
 // The flat form is that of 1.x: it replaces the webhook. The nested form is
 // that of 2.x: what it leaves out stays.
 func DecodeWebhookSet(body []byte) (*WebhookSet, error) {
+	return decodeWebhookSet(body, false)
+}
+
+// DecodeWebhookChange reads the body of PUT /webhook/change: as that of POST
+// /webhook/set, save that in either form keys left out keep their values.
+func DecodeWebhookChange(body []byte) (*WebhookSet, error) {
+	return decodeWebhookSet(body, true)
+}
+
+func decodeWebhookSet(body []byte, partial bool) (*WebhookSet, error) {
 	top, err := parseObject(body)
 	if err != nil {
 		return nil, err
@@ -54,11 +64,11 @@ func DecodeWebhookSet(body []byte) (*WebhookSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Reset = !set.nested
-	c.EmptyWhenDisabled = !set.nested
+	c.Reset = !set.nested && !partial
+	c.EmptyWhenDisabled = c.Reset
 	set.Change, set.keys = c, keys
-	if set.nested && len(keys) == 0 {
-		return nil, pombo.Errorf(pombo.Invalid, "webhook has none of the keys enabled, url, events, webhookByEvents, webhookBase64, headers%s", firstOf(o.unknown()))
+	if !c.Reset && len(keys) == 0 {
+		return nil, pombo.Errorf(pombo.Invalid, "the webhook has none of the keys enabled, url, events, webhookByEvents, webhookBase64, headers, filter, secret%s", firstOf(o.unknown()))
 	}
 	if err := checkChange(c, o.path); err != nil {
 		return nil, err
@@ -106,7 +116,7 @@ func nestedWebhook(o *object, inner *value) (*object, error) {
 // readWebhook reads the settings of a webhook from o.
 func readWebhook(o *object) (c pombo.WebhookChange, keys []settingKey, err error) {
 	// What a row carries besides, so that it can be sent back after a change.
-	o.ignore("id", "createdAt", "updatedAt", "instanceId", "instanceName", "instance")
+	o.ignore("id", "createdAt", "updatedAt", "instanceId", "instanceName", "instance", "position", "secretUntil")
 	read := func(setting string, spellings []string, assign func(field) error) {
 		if err != nil {
 			return
@@ -124,10 +134,29 @@ func readWebhook(o *object) (c pombo.WebhookChange, keys []settingKey, err error
 	read("base64", base64Spellings, func(f field) (e error) { c.Base64, e = f.bool(); return e })
 	read("headers", []string{"headers"}, func(f field) (e error) { c.Headers, e = readHeaders(f); return e })
 	read("events", []string{"events"}, func(f field) (e error) { c.Events, e = readEvents(f); return e })
+	read("filter", []string{"filter"}, func(f field) (e error) { c.Filter, e = f.string(); return e })
+	read("secret", []string{"secret"}, func(f field) (e error) { c.Secret, e = readSecret(f); return e })
 	slices.SortStableFunc(keys, func(a, b settingKey) int {
 		return slices.Index(o.v.keys, a.spelled) - slices.Index(o.v.keys, b.spelled)
 	})
 	return c, keys, err
+}
+
+// readSecret reads what a webhook's requests are signed with: a secret, "generate",
+// or "" for none. What GET /webhook/find shows in its place changes nothing.
+func readSecret(f field) (*string, error) {
+	s, err := f.string()
+	if err != nil {
+		// The error must not quote what may be a secret.
+		return nil, pombo.Errorf(pombo.Invalid, "%s must be a string: a secret that begins with %q, or %q", f.path, pombo.SecretPrefix, pombo.GenerateSecret)
+	}
+	switch {
+	case s == nil || *s == pombo.MaskedSecret:
+		return nil, nil
+	case *s == "" || *s == pombo.GenerateSecret:
+		return s, nil
+	}
+	return s, pombo.ValidateSecret(*s)
 }
 
 // checkChange checks the URL of a change, as far as it can be judged without

@@ -42,7 +42,7 @@ func (s *server) authorize(a access, c *call) error {
 		if !isGlobal && !own {
 			return errUnauthorized
 		}
-		c.view = view
+		c.view, c.master = view, isGlobal
 		return err
 	case listing:
 		for _, v := range s.Instances.List() {

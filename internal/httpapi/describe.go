@@ -69,7 +69,11 @@ func describe(r route) *huma.Operation {
 		Security: []map[string][]string{},
 	}
 	for _, m := range pathParameter.FindAllStringSubmatch(r.path, -1) {
-		op.Parameters = append(op.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Description: "The name of the instance.", Schema: &huma.Schema{Type: "string"}})
+		text := "The name of the instance."
+		if m[1] == "id" {
+			text = "The id, as the list shows it."
+		}
+		op.Parameters = append(op.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Description: text, Schema: &huma.Schema{Type: "string"}})
 	}
 	for _, q := range d.query {
 		name, text, _ := strings.Cut(q, ": ")

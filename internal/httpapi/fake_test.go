@@ -32,6 +32,7 @@ type fake struct {
 	calls    []string // "connect ana 5511999990000", …
 	fail     error    // if set, each call that does something fails with it
 	panics   any      // if set, each call that does something panics with it
+	complain *testing.T
 }
 
 func newFake() *fake {
@@ -211,7 +212,8 @@ type api struct {
 
 func newAPI(t *testing.T, change ...func(*Options)) *api {
 	f := newFake()
-	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, Lookups: f, Media: f, GlobalKey: globalKey, Version: "1.2.3"}
+	f.complain = t
+	o := Options{Instances: f, Connections: f, Webhooks: f, Messages: f, Settings: f, Chats: f, Lookups: f, Media: f, WebhookLists: f, Deliveries: shelf{f}, GlobalKey: globalKey, Version: "1.2.3"}
 	for _, c := range change {
 		c(&o)
 	}

@@ -73,11 +73,14 @@ type Options struct {
 	Instances   Instances
 	Connections Connections
 	Webhooks    Webhooks
-	Messages    Messages
-	Settings    Settings
-	Chats       Chats
-	Lookups     Lookups
-	Media       Media
+	// WebhookLists and Deliveries are about all webhooks of an instance.
+	WebhookLists WebhookLists
+	Deliveries   Deliveries
+	Messages     Messages
+	Settings     Settings
+	Chats        Chats
+	Lookups      Lookups
+	Media        Media
 
 	// JWT, if set, makes the key of an instance a JWT.
 	JWT *JWT
@@ -106,5 +109,9 @@ type Options struct {
 	// OnError is told of each error that a route answers with; nil: nobody is. It must
 	// not wait.
 	OnError func(status int, answer json.RawMessage)
-	Logger  *slog.Logger // nil: nothing is logged
+	// Metrics serves GET /metrics, to whoever MetricsAccess lets in. nil: there is no
+	// such route.
+	Metrics       http.Handler
+	MetricsAccess MetricsAccess
+	Logger        *slog.Logger // nil: nothing is logged
 }

@@ -33,6 +33,8 @@ type call struct {
 	dialect evolution.Dialect
 	// view is the instance that the path names, on routes of access instance.
 	view pombo.InstanceView
+	// master tells whether it was the global key that opened such a route.
+	master bool
 	// visible holds the instances that the key may see, on routes of access
 	// listing.
 	visible []pombo.InstanceView
@@ -74,6 +76,15 @@ func routes() []route {
 
 		{"POST", "/webhook/set/{instance}", instance, true, (*server).setWebhook, describeSetWebhook},
 		{"GET", "/webhook/find/{instance}", instance, false, (*server).findWebhook, describeFindWebhook},
+		{"POST", "/webhook/add/{instance}", instance, true, (*server).addWebhook, describeAddWebhook},
+		{"GET", "/webhook/list/{instance}", instance, false, (*server).listWebhooks, describeListWebhooks},
+		{"PUT", "/webhook/change/{instance}/{id}", instance, true, (*server).changeWebhook, describeChangeWebhook},
+		{"DELETE", "/webhook/remove/{instance}/{id}", instance, false, (*server).removeWebhook, describeRemoveWebhook},
+		{"GET", "/webhook/deliveries/{instance}", instance, false, (*server).listDeliveries, describeListDeliveries},
+		{"GET", "/webhook/deliveries/{instance}/{id}", instance, false, (*server).showDelivery, describeShowDelivery},
+		{"GET", "/webhook/health/{instance}", instance, false, (*server).webhookHealth, describeWebhookHealth},
+		{"POST", "/webhook/replay/{instance}", instance, true, (*server).replayDeliveries, describeReplay},
+		{"POST", "/webhook/test/{instance}", instance, true, (*server).testWebhook, describeTestWebhook},
 
 		{"POST", "/settings/set/{instance}", instance, true, (*server).setSettings, describeSetSettings},
 		{"GET", "/settings/find/{instance}", instance, false, (*server).findSettings, describeFindSettings},

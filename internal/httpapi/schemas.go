@@ -70,6 +70,8 @@ func webhookSettings() map[string]*huma.Schema {
 			Type: "object", AdditionalProperties: &huma.Schema{Type: "string"},
 			Description: "Headers to send with each event. jwt_key is special: it is the secret of a bearer token that is made for each request.",
 		},
+		"filter": typed("string", "A CEL expression over event, instance, data, sender and date_time; only events for which it is not false are sent. Empty: all."),
+		"secret": typed("string", "Signs each request by the Standard Webhooks scheme: whsec_ and the base64 of 24 to 64 bytes, or \"generate\". The one before stays valid for 24 hours; \"\" removes it."),
 	}
 }
 

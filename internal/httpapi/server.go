@@ -38,6 +38,9 @@ func New(o Options) http.Handler {
 		s.mux.Handle("/sandbox", s.guarded(o.Sandbox))
 		s.mux.Handle("/sandbox/", s.guarded(o.Sandbox))
 	}
+	if o.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.metrics(o.Metrics))
+	}
 	s.mux.HandleFunc("/", s.noRoute)
 	return s
 }

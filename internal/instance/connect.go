@@ -119,17 +119,19 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 // giveUp ends what an instance has pending. It comes before the logout, whose
 // events are still to be delivered.
 func (m *Manager) giveUp(ctx context.Context, id pombo.InstanceID) error {
-	w, ok, err := m.o.Webhooks.Webhook(ctx, id)
-	if err != nil || !ok {
+	ws, err := m.o.WebhookList.InstanceWebhooks(ctx, id)
+	if err != nil || len(ws) == 0 {
 		return err
 	}
 	if err := m.o.Webhooks.GiveUp(ctx, id); err != nil {
 		return err
 	}
-	off := w
-	off.Enabled = false
-	m.o.Deliver.SetWebhook(off) // what it holds of them is dropped
-	m.o.Deliver.SetWebhook(w)
+	for _, w := range ws {
+		off := w
+		off.Enabled = false
+		m.o.Deliver.SetWebhook(off) // what it holds of them is dropped
+		m.o.Deliver.SetWebhook(w)
+	}
 	return nil
 }
 

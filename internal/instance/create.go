@@ -95,7 +95,7 @@ func (m *Manager) create(ctx context.Context, n pombo.NewInstance) (*entry, erro
 	}
 	var hook *pombo.Webhook
 	if n.Webhook != nil {
-		w := n.Webhook.Apply(pombo.Webhook{Instance: inst.ID})
+		w := apply(*n.Webhook, pombo.Webhook{Instance: inst.ID})
 		if err := m.validate(w); err != nil {
 			return nil, err
 		}

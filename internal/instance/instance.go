@@ -25,10 +25,11 @@ type Store interface {
 	Append(ctx context.Context, events ...pombo.Event) error
 }
 
-// WebhookStore keeps the webhooks. *store.Store is one.
+// WebhookStore keeps the first webhook of each instance. *store.Store is one.
 type WebhookStore interface {
-	// GiveUp ends what is pending for the instance's own webhook.
+	// GiveUp ends what is pending for the instance's own webhooks.
 	GiveUp(ctx context.Context, id pombo.InstanceID) error
+	// PutWebhook stores the first webhook, or changes the one with w's ID.
 	PutWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
 	Webhook(ctx context.Context, id pombo.InstanceID) (pombo.Webhook, bool, error)
 	// DisableWebhook switches a webhook off if it still posts to url, and tells
@@ -36,10 +37,19 @@ type WebhookStore interface {
 	DisableWebhook(ctx context.Context, id, url string) (bool, error)
 }
 
+// WebhookListStore keeps the other webhooks of each instance. *store.Store is one.
+type WebhookListStore interface {
+	AddWebhook(ctx context.Context, w pombo.Webhook) (pombo.Webhook, error)
+	// InstanceWebhooks returns all webhooks of an instance, the first included.
+	InstanceWebhooks(ctx context.Context, id pombo.InstanceID) ([]pombo.Webhook, error)
+	RemoveWebhook(ctx context.Context, id pombo.InstanceID, webhook string) error
+}
+
 // Deliverer is told of each change to a webhook, so that it is in force for the
 // next event. *dispatch.Dispatcher is one.
 type Deliverer interface {
 	SetWebhook(w pombo.Webhook)
+	RemoveWebhook(id string)
 }
 
 // Session is an instance's connection to WhatsApp.
@@ -72,7 +82,9 @@ type Tuner interface {
 type Options struct {
 	Store    Store
 	Webhooks WebhookStore
-	Deliver  Deliverer
+	// WebhookList is the same store.
+	WebhookList WebhookListStore
+	Deliver     Deliverer
 	// NewSession makes the session of an instance; it must not connect yet. A
 	// session that can send is a Sender too.
 	NewSession func(pombo.Instance) Session

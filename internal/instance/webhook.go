@@ -28,7 +28,7 @@ func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookCh
 	if !ok {
 		old = pombo.Webhook{Instance: id}
 	}
-	w := c.Apply(old)
+	w := apply(c, old)
 	if err := m.validate(w); err != nil {
 		return pombo.Webhook{}, err
 	}
@@ -90,6 +90,19 @@ func (m *Manager) Webhook(ctx context.Context, name string) (w pombo.Webhook, ok
 		return pombo.Webhook{}, false, err
 	}
 	return m.o.Webhooks.Webhook(ctx, e.instance().ID)
+}
+
+// apply makes a change, its secret included.
+func apply(c pombo.WebhookChange, w pombo.Webhook) pombo.Webhook {
+	w = c.Apply(w)
+	if c.Secret != nil {
+		key := *c.Secret
+		if key == pombo.GenerateSecret {
+			key = pombo.NewSecret()
+		}
+		w.Secrets = pombo.Rotate(w.Secrets, key, now())
+	}
+	return w
 }
 
 // SendText sends a text message from the instance called name.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"pombo"
+	"pombo/internal/filter"
 )
 
 // Append stores events together with a delivery for each webhook that wants
@@ -21,8 +22,11 @@ import (
 // Errors: Invalid for an event without instance, name or key or with invalid
 // JSON; Unavailable if the database is at fault.
 func (s *Store) Append(ctx context.Context, events ...pombo.Event) error {
-	op, err := newAppend(events)
+	op, err := s.newAppend(events)
 	if err != nil || len(op) == 0 {
+		return err
+	}
+	if err := s.room(); err != nil {
 		return err
 	}
 	return s.submit(ctx, op.name(), op)
@@ -30,9 +34,11 @@ func (s *Store) Append(ctx context.Context, events ...pombo.Event) error {
 
 // appendOp is events to store. It holds copies: the caller may go on with its
 // own slice if its context ends.
-type appendOp []pombo.Event
+type appendOp []arrival
 
-func newAppend(events []pombo.Event) (appendOp, error) {
+// newAppend checks events, and asks the filters in force, so that the committer
+// need not: an expression over a large event takes its time.
+func (s *Store) newAppend(events []pombo.Event) (appendOp, error) {
 	for i := range events {
 		e := &events[i]
 		switch {
@@ -46,7 +52,20 @@ func newAppend(events []pombo.Event) (appendOp, error) {
 			return nil, pombo.Errorf(pombo.Invalid, "event %s %q of instance %s: its data is not valid JSON", e.Name, e.Key, e.Instance)
 		}
 	}
-	return append(appendOp(nil), events...), nil
+	if len(events) == 0 {
+		return nil, nil
+	}
+	op := make(appendOp, len(events))
+	hooks := s.hooks.Load()
+	for i, e := range events {
+		op[i].Event = e
+		for _, h := range hooks.byInstance[e.Instance] {
+			if h.filter != nil && h.Wants(e.Name) {
+				op[i].passes(h)
+			}
+		}
+	}
+	return op, nil
 }
 
 func (appendOp) name() string { return "append" }
@@ -60,6 +79,30 @@ func (op appendOp) weight() (events, bytes int) {
 
 func (op appendOp) apply(ctx context.Context, t *txn) error { return t.append(ctx, op) }
 
+// arrival is an event on its way into the store, with what filters said of it.
+type arrival struct {
+	pombo.Event
+	subject  *filter.Subject
+	verdicts map[*filter.Filter]bool
+}
+
+// passes asks a webhook's filter, once.
+func (e *arrival) passes(h *hook) bool {
+	if h.filter == nil {
+		return true
+	}
+	pass, asked := e.verdicts[h.filter]
+	if !asked {
+		if e.verdicts == nil {
+			e.verdicts = map[*filter.Filter]bool{}
+			e.subject = &filter.Subject{Event: e.Event, Instance: h.instance}
+		}
+		pass = h.filter.Pass(e.subject)
+		e.verdicts[h.filter] = pass
+	}
+	return pass
+}
+
 // occurrence is what makes an event unique.
 type occurrence struct {
 	instance pombo.InstanceID
@@ -70,15 +113,18 @@ type occurrence struct {
 func occurrenceOf(e *pombo.Event) occurrence { return occurrence{e.Instance, e.Name, e.Key} }
 
 // append writes those of events that are wanted and new, with their deliveries.
-func (t *txn) append(ctx context.Context, events []pombo.Event) error {
+func (t *txn) append(ctx context.Context, events []arrival) error {
 	if len(events) == 0 {
 		return nil
 	}
 	wanted := make([]pombo.Event, 0, len(events))
-	var ids [2]string
-	for _, e := range events {
-		if len(t.hooks.wanting(&e, ids[:0])) > 0 {
-			wanted = append(wanted, normal(e, t.now))
+	targets := make([]string, 0, len(events)) // of all wanted events, one after the other
+	ends := make([]int, 0, len(events))       // where those of each wanted event end
+	for i := range events {
+		before := len(targets)
+		if targets = t.hooks.wanting(&events[i], targets); len(targets) > before {
+			wanted = append(wanted, normal(events[i].Event, t.now))
+			ends = append(ends, len(targets))
 		}
 	}
 	if err := t.insertEvents(ctx, wanted); err != nil {
@@ -87,13 +133,16 @@ func (t *txn) append(ctx context.Context, events []pombo.Event) error {
 	if err := t.insertMedia(ctx, events, wanted); err != nil {
 		return err
 	}
-	fresh := make([]pombo.Delivery, 0, len(wanted))
-	for _, e := range wanted {
+	fresh := make([]pombo.Delivery, 0, len(targets))
+	from := 0
+	for i, e := range wanted {
+		ids := targets[from:ends[i]]
+		from = ends[i]
 		if e.ID == 0 {
 			continue // stored before, or earlier in this list
 		}
-		e.Attachment.Media, e.Attachment.Wanted = nil, e.Attachment.ID != "" && t.hooks.wantsFile(&e)
-		for _, id := range t.hooks.wanting(&e, ids[:0]) {
+		e.Attachment.Media, e.Attachment.Wanted = nil, e.Attachment.ID != "" && t.hooks.wantsFile(&e, ids)
+		for _, id := range ids {
 			fresh = append(fresh, pombo.Delivery{WebhookID: id, Event: e, State: pombo.Pending, CreatedAt: t.now})
 		}
 	}
@@ -139,6 +188,7 @@ func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
 				return err
 			}
 			events[index[o]].ID = id
+			t.events++
 		}
 		return rows.Err()
 	})

@@ -28,6 +28,12 @@ type txn struct {
 	now   time.Time
 	hooks *registry        // as of this point of the transaction
 	fresh []pombo.Delivery // to report to OnAppend
+	// results are the attempts that were recorded, for the tally and Observe.
+	results []settled
+	// events counts those that were stored.
+	events int
+	// undo gives back what operations took out of memory, if there is no commit.
+	undo []func()
 }
 
 // exec runs SQL that is not often run.
@@ -154,10 +160,10 @@ func (c *committer) process(b batch) {
 	results, err := c.transact(b)
 	switch {
 	case err == nil:
+		c.s.queue.settled(len(b.settles))
 		for i, r := range b.requests {
 			r.done <- results[i]
 		}
-		c.s.queue.settled(len(b.settles))
 		c.recovered(len(b.settles) > 0)
 	case ownFault(err) && len(b.requests)+len(b.settles) > 1:
 		c.separately(b)
@@ -231,7 +237,8 @@ func (c *committer) transact(b batch) (results []error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &txn{Tx: tx, s: c.s, now: stored(time.Now()), hooks: c.s.hooks.Load()}
+	began := time.Now()
+	t := &txn{Tx: tx, s: c.s, now: stored(began), hooks: c.s.hooks.Load()}
 	results, err = t.apply(ctx, b)
 	if err != nil {
 		// The rollback's own error says nothing new: the connection is checked.
@@ -242,6 +249,7 @@ func (c *committer) transact(b batch) (results []error, err error) {
 		if !ownFault(err) {
 			c.s.backend.failed(ctx)
 		}
+		t.giveBack()
 		return nil, err
 	}
 	err = tx.Commit()
@@ -256,11 +264,19 @@ func (c *committer) transact(b batch) (results []error, err error) {
 	if err != nil {
 		c.doubt = true
 		c.s.backend.failed(ctx)
+		t.giveBack()
 		return nil, err
 	}
 	c.s.hooks.Store(t.hooks)
 	c.report(t.fresh)
+	c.s.observed(t, time.Since(began), len(b.settles))
 	return results, nil
+}
+
+func (t *txn) giveBack() {
+	for _, f := range t.undo {
+		f()
+	}
 }
 
 // context returns the context of one transaction. On SQLite it cannot end:
@@ -302,7 +318,7 @@ func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
 		return nil, err
 	}
 	results := make([]error, len(b.requests))
-	var events []pombo.Event
+	var events []arrival
 	for i, r := range b.requests {
 		if a, ok := r.op.(appendOp); ok {
 			events = append(events, a...)

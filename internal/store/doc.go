@@ -1,5 +1,6 @@
 // Package store owns the database: its schema and migrations, and every write
-// and read of instances, webhooks, events, deliveries and sent messages. It runs
+// and read of instances, webhooks, events, deliveries and sent messages. It matches
+// events to webhooks, by their filters too. It runs
 // on SQLite (one file) and on PostgreSQL with the same hand-written SQL; each
 // place where they differ says why. It never talks to WhatsApp or to a webhook,
 // and decides nothing about retries: it writes down what dispatch decided.
@@ -9,11 +10,14 @@
 //	pending ──▶ delivered
 //	   │ └────▶ pending, with next_attempt_at and perhaps parked
 //	   └──────▶ dead: rejected | exhausted | disabled
+//	delivered, dead ──Replay──▶ pending
 //
-// Only Settle moves a delivery, save that switching a webhook off or deleting
-// its instance makes what is pending dead: disabled. Nothing leaves delivered or
-// dead: a result that comes too late is recorded as an attempt and changes no
-// state. CHECK constraints in schema/ say the same.
+// Only Settle moves a delivery, save that switching a webhook off, removing it or
+// deleting its instance makes what is pending dead: disabled, and that Replay
+// makes deliveries pending again. Nothing else leaves delivered or dead: a result
+// that comes too late is recorded as an attempt and changes no state. CHECK
+// constraints in schema/ say the same. What has ended is removed when it is old
+// (retention.go), or when the database is near its limit (disk.go).
 //
 // # Writing
 //

@@ -109,3 +109,11 @@ func (s *Store) LoseWriter(ctx context.Context) error {
 	_, err := s.read.ExecContext(ctx, `SELECT pg_terminate_backend($1)`, pid)
 	return err
 }
+
+// Few changes up to how many rows are looked up one by one, and returns a function
+// that changes it back.
+func Few(n int) (back func()) {
+	before := few
+	few = n
+	return func() { few = before }
+}

@@ -25,7 +25,10 @@ func (s *Store) PutHistory(ctx context.Context, p pombo.HistoryPart) error {
 // with it. Errors: NotFound if the part does not wait any more, then nothing is
 // appended; Invalid as for Append; Unavailable.
 func (s *Store) TellHistory(ctx context.Context, p pombo.HistoryPart, events ...pombo.Event) error {
-	made, err := newAppend(events)
+	made, err := s.newAppend(events)
+	if err == nil {
+		err = s.room()
+	}
 	if err != nil {
 		return err
 	}

@@ -21,12 +21,17 @@ const (
 	// how many rows one transaction removes, so that no caller waits long.
 	houseInterval = 10 * time.Minute
 	houseStep     = 500
+	// trimInterval is the least time between two attempts to make room.
+	trimInterval = 5 * time.Second
 )
 
 // keepHouse removes what is no longer needed until ctx ends.
 func (s *Store) keepHouse(ctx context.Context) {
-	tick := time.NewTicker(houseInterval)
-	defer tick.Stop()
+	clean, count, look := time.NewTicker(houseInterval), time.NewTicker(tallyInterval), time.NewTicker(diskInterval)
+	defer clean.Stop()
+	defer count.Stop()
+	defer look.Stop()
+	var trimmed time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,18 +40,58 @@ func (s *Store) keepHouse(ctx context.Context) {
 			if err := s.bury(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("deliveries of a webhook that was switched off could not all be ended; this is tried again", "error", err)
 			}
-			continue
-		case <-tick.C:
-			s.signalBury() // what failed is tried again
-		}
-		for _, k := range [...]retention{keptSent, keptPolls} {
-			if err := s.cleanKept(ctx, k, time.Now()); err != nil && ctx.Err() == nil {
-				s.log.Warn("what is no longer needed could not be removed", "what", k.what, "error", err)
+		case <-count.C:
+			s.writeTally(ctx)
+		case <-look.C:
+			if err := s.measure(ctx); err != nil && ctx.Err() == nil {
+				s.log.Debug("the database's size is not known", "error", err)
 			}
+		case <-s.cleanNow:
+			// While nothing can be trimmed, looking for it is not free.
+			if time.Since(trimmed) > trimInterval {
+				s.makeRoom(ctx)
+				trimmed = time.Now()
+			}
+		case <-clean.C:
+			s.signalBury() // what failed is tried again
+			s.clean(ctx)
 		}
-		if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.log.Warn("parts of histories that were told could not be removed", "error", err)
+	}
+}
+
+// clean removes what is too old.
+func (s *Store) clean(ctx context.Context) {
+	for _, k := range [...]retention{keptSent, keptPolls} {
+		if err := s.cleanKept(ctx, k, time.Now()); err != nil && ctx.Err() == nil {
+			s.log.Warn("what is no longer needed could not be removed", "what", k.what, "error", err)
 		}
+	}
+	if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		s.log.Warn("parts of histories that were told could not be removed", "error", err)
+	}
+	removed, err := s.expire(ctx, time.Now())
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("old deliveries could not be removed; this is tried again", "error", err)
+	}
+	if err := s.measure(ctx); err == nil && removed > 0 {
+		u := s.Usage()
+		s.log.Info("old deliveries were removed", "removed", removed, "used", bytesText(u.Used), "file", bytesText(u.File))
+	}
+}
+
+// makeRoom trims a database that is near its limit.
+func (s *Store) makeRoom(ctx context.Context) {
+	removed, err := s.trim(ctx, time.Now())
+	switch {
+	case err != nil && ctx.Err() == nil:
+		s.log.Warn("room could not be made in the database; this is tried again", "error", err)
+	case removed > 0:
+		u := s.Usage()
+		s.log.Warn("the database is near its limit (POMBO_MAX_DISK): the history of deliveries that were made was cut short",
+			"removed", removed, "used", bytesText(u.Used), "limit", bytesText(u.Max))
+	}
+	if err := s.measure(ctx); err != nil && ctx.Err() == nil {
+		s.log.Debug("the database's size is not known", "error", err)
 	}
 }
 

@@ -75,6 +75,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	err := s.err
 	s.errMu.Unlock()
 	if err == nil {
+		err = s.room()
+	}
+	if err == nil {
 		err = s.read.PingContext(ctx)
 	}
 	if err != nil {

@@ -25,18 +25,21 @@ func (s *Store) CreateInstance(ctx context.Context, i pombo.Instance, w *pombo.W
 	if i.Integration == "" {
 		i.Integration = "WHATSAPP-BAILEYS"
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	op := &createOp{instance: i}
 	var err error
 	if op.settings, err = encode(i.Settings); err != nil {
 		return err
 	}
-	if op.events, err = newAppend(events); err != nil {
+	if op.events, err = s.newAppend(events); err != nil {
 		return err
 	}
 	if w != nil {
 		hook := copyWebhook(*w)
 		hook.Instance = i.ID
-		if op.hook, err = newPutWebhook(hook); err != nil {
+		if op.hook, err = s.newPutWebhook(hook); err != nil {
 			return err
 		}
 	}
@@ -119,7 +122,7 @@ func (s *Store) UpdateInstance(ctx context.Context, i pombo.Instance, events ...
 	if op.settings, err = encode(i.Settings); err != nil {
 		return err
 	}
-	if op.events, err = newAppend(events); err != nil {
+	if op.events, err = s.newAppend(events); err != nil {
 		return err
 	}
 	return s.submit(ctx, op.name(), op)
@@ -170,7 +173,7 @@ func (t *txn) living(ctx context.Context, id pombo.InstanceID) error {
 	return err
 }
 
-// GiveUp makes what is pending for the instance's own webhook dead: disabled. It
+// GiveUp makes what is pending for the instance's own webhooks dead: disabled. It
 // is the first step of a deletion; the events of the deletion itself come after
 // it and are delivered. What is pending for the global webhook stays pending: the
 // one who asked for it is still there.
@@ -189,15 +192,16 @@ func (*giveUpOp) name() string { return "give up deliveries" }
 func (*giveUpOp) weight() (events, bytes int) { return 1, 0 }
 
 func (op *giveUpOp) apply(ctx context.Context, t *txn) error {
-	w, ok := t.hooks.byInstance[op.id]
-	if !ok {
-		return nil
+	for _, h := range t.hooks.byInstance[op.id] {
+		if err := t.disable(ctx, h.ID); err != nil {
+			return err
+		}
 	}
-	return t.disable(ctx, w.ID)
+	return nil
 }
 
 // DeleteInstance deletes an instance: its name is free at once, and the given
-// events are the last that are appended for its own webhook. All of that is one
+// events are the last that are appended for its own webhooks. All of that is one
 // transaction. What is pending is still delivered (see GiveUp); rows stay until
 // then. Its history is not fetched any more.
 //
@@ -206,7 +210,7 @@ func (op *giveUpOp) apply(ctx context.Context, t *txn) error {
 func (s *Store) DeleteInstance(ctx context.Context, id pombo.InstanceID, events ...pombo.Event) error {
 	op := &deleteOp{id: id}
 	var err error
-	if op.events, err = newAppend(events); err != nil {
+	if op.events, err = s.newAppend(events); err != nil {
 		return err
 	}
 	return s.submit(ctx, op.name(), op)

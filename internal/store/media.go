@@ -13,7 +13,7 @@ import (
 
 // insertMedia keeps the files of events, also of those that no webhook wants.
 // stored has those that were written, with their IDs if they were new.
-func (t *txn) insertMedia(ctx context.Context, events, stored []pombo.Event) error {
+func (t *txn) insertMedia(ctx context.Context, events []arrival, stored []pombo.Event) error {
 	var ids map[string]int64
 	for _, e := range events {
 		m := e.Attachment.Media

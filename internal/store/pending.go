@@ -15,6 +15,7 @@ func (s *Store) messageID(id int64) string {
 
 const selectDelivery = `
 	SELECT d.id, d.webhook_id, d.state, d.reason, d.attempts, d.next_attempt_at, d.parked, d.created_at,
+		d.ended_at, d.replayed_at, d.attempts_before,
 		e.id, e.instance_id, e.name, e.key, e.chat, e.sender, e.time, e.data, e.media_id, e.media_offset
 	FROM pombo_delivery d JOIN pombo_event e ON e.id = d.event_id
 	WHERE `
@@ -34,8 +35,14 @@ const (
 
 // Pending returns deliveries that are pending for a webhook, oldest first: at
 // most limit, with IDs above after. They include those whose next attempt is in
-// the future, and parked ones.
+// the future, and parked ones. From the start on (after is 0), everything that was
+// settled before the call counts.
 func (s *Store) Pending(ctx context.Context, webhookID string, after int64, limit int) ([]pombo.Delivery, error) {
+	if after == 0 {
+		if err := s.flushSettles(ctx); err != nil {
+			return nil, err
+		}
+	}
 	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pending, webhookID, after, limit)
 }
@@ -48,7 +55,11 @@ func (s *Store) PendingInLane(ctx context.Context, webhookID string, lane pombo.
 
 // Parked returns at most limit deliveries that are pending and parked for a
 // webhook: those first whose next attempt is due first, also in the future.
+// Everything that was settled before the call counts.
 func (s *Store) Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error) {
+	if err := s.flushSettles(ctx); err != nil {
+		return nil, err
+	}
 	return s.readPending(ctx, s.parked, webhookID, s.hooks.Load().deadThrough[webhookID], limit)
 }
 
@@ -93,9 +104,10 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 	for rows.Next() {
 		var d pombo.Delivery
 		e := &d.Event
-		var next, created, at sql.NullInt64
+		var next, created, ended, replayed, at sql.NullInt64
 		var data []byte
 		err := rows.Scan(&d.ID, &d.WebhookID, &d.State, &d.Reason, &d.Attempts, &next, &d.Parked, &created,
+			&ended, &replayed, &d.AttemptsBefore,
 			&e.ID, &e.Instance, &e.Name, &e.Key, &e.Chat, &e.Sender, &at, &data,
 			&e.Attachment.ID, &e.Attachment.Offset)
 		if err != nil {
@@ -103,6 +115,7 @@ func (s *Store) scanDeliveries(rows *sql.Rows) ([]pombo.Delivery, error) {
 		}
 		d.MessageID = s.messageID(d.ID)
 		d.NextAttempt, d.CreatedAt = fromMillis(next), fromMillis(created)
+		d.EndedAt, d.ReplayedAt = fromMillis(ended), fromMillis(replayed)
 		e.Time, e.Data = fromMillis(at), data
 		ds = append(ds, d)
 	}

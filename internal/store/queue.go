@@ -54,6 +54,9 @@ type queue struct {
 	settles []pombo.Attempt
 	since   time.Time // when the oldest settle came
 	closed  bool
+	// added and gone count the settles that came, and that were committed or
+	// dropped.
+	added, gone uint64
 
 	wake chan struct{} // capacity 1
 	room chan struct{} // a token for each settle that waits
@@ -134,6 +137,7 @@ func (q *queue) addSettle(a pombo.Attempt) bool {
 		return false
 	}
 	q.settles = append(q.settles, a)
+	q.added++
 	switch len(q.settles) {
 	case 1: // the committer sets its timer
 		q.since = time.Now()
@@ -143,6 +147,41 @@ func (q *queue) addSettle(a pombo.Attempt) bool {
 	}
 	return true
 }
+
+// flushSettles returns when all that was settled before the call is committed.
+func (s *Store) flushSettles(ctx context.Context) error {
+	last, gone := s.queue.counts()
+	for gone < last {
+		// Settles ride in the transaction of any operation, oldest first.
+		if err := s.submit(ctx, "settling", rideOp{}); err != nil {
+			return err
+		}
+		before := gone
+		if _, gone = s.queue.counts(); gone > before {
+			continue
+		}
+		// They cannot be written for now, and are tried again apart.
+		select {
+		case <-time.After(settleDelay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (q *queue) counts() (added, gone uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.added, q.gone
+}
+
+// rideOp writes nothing.
+type rideOp struct{}
+
+func (rideOp) name() string                      { return "settle" }
+func (rideOp) weight() (events, bytes int)       { return 0, 0 }
+func (rideOp) apply(context.Context, *txn) error { return nil }
 
 // batch is what goes into one transaction.
 type batch struct {
@@ -229,6 +268,9 @@ func (q *queue) putBack(settles []pombo.Attempt) {
 
 // settled makes room after n settles were committed or dropped.
 func (q *queue) settled(n int) {
+	q.mu.Lock()
+	q.gone += uint64(n)
+	q.mu.Unlock()
 	for range n {
 		<-q.room
 	}

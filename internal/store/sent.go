@@ -16,6 +16,9 @@ func (s *Store) PutSent(ctx context.Context, m pombo.SentMessage) error {
 	if m.Instance == "" || m.ID == "" {
 		return pombo.Errorf(pombo.Invalid, "a sent message needs its instance and its ID")
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	op := sentOp(m)
 	return s.submit(ctx, op.name(), op)
 }

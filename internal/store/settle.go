@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"time"
 
 	"pombo"
 )
@@ -57,8 +59,15 @@ const (
 		FROM (VALUES `
 	settleTail = `) AS v
 		WHERE d.id = v.column1 AND d.attempts < v.column2
-		RETURNING id`
+		RETURNING id, webhook_id, created_at, replayed_at`
 )
+
+// settled is an attempt that was recorded.
+type settled struct {
+	pombo.Attempt
+	webhook string
+	since   time.Time // see pombo.Delivery.Since
+}
 
 const attemptColumns = 9
 
@@ -95,7 +104,7 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 	if len(attempts) == 0 {
 		return nil
 	}
-	counted := make(map[int64]bool, len(attempts))
+	counted := make(map[int64]settled, len(attempts))
 	err := t.s.settle.chunks(len(attempts), func(from, to int, s statement) error {
 		args := make([]any, 0, len(settleCasts)*(to-from))
 		for _, a := range attempts[from:to] {
@@ -112,11 +121,13 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var id int64
-			if err := rows.Scan(&id); err != nil {
+			var d pombo.Delivery
+			var created, replayed sql.NullInt64
+			if err := rows.Scan(&d.ID, &d.WebhookID, &created, &replayed); err != nil {
 				return err
 			}
-			counted[id] = true
+			d.CreatedAt, d.ReplayedAt = fromMillis(created), fromMillis(replayed)
+			counted[d.ID] = settled{webhook: d.WebhookID, since: d.Since()}
 		}
 		return rows.Err()
 	})
@@ -125,8 +136,10 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 	}
 	record := make([]pombo.Attempt, 0, len(counted))
 	for _, a := range attempts {
-		if counted[a.Delivery] {
+		if done, ok := counted[a.Delivery]; ok {
 			record = append(record, a)
+			done.Attempt = a
+			t.results = append(t.results, done)
 		}
 	}
 	return t.s.insertAttempt.chunks(len(record), func(from, to int, s statement) error {

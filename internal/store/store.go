@@ -34,6 +34,13 @@ type Options struct {
 	// call. The calls come from one goroutine, which makes all writes: OnAppend
 	// must not block and must not write. It must not change the events' Data.
 	OnAppend func([]pombo.Delivery)
+	// Observe is told what was committed, for metrics; nil: nobody.
+	Observe Observer
+	// Keep says how long deliveries that have ended are kept.
+	Keep Retention
+	// MaxDisk is how large the database may become, in bytes; 0: no limit. See
+	// disk.go for what happens when it is reached.
+	MaxDisk int64
 	// LockWait is how long Open waits for another process to let go of the
 	// database; 0 means 5 s, long enough for a restart in which the old process is
 	// still stopping.
@@ -53,6 +60,11 @@ type Store struct {
 	log      *slog.Logger
 	onAppend func([]pombo.Delivery)
 	fault    func(op string) error
+	observe  Observer
+	keep     Retention
+	maxDisk  int64
+	disk     disk
+	tally    tally
 
 	dialect dialect
 	backend backend
@@ -74,6 +86,7 @@ type Store struct {
 	drainErr error         // set before drained is closed
 	house    sync.WaitGroup
 	buryNow  chan struct{} // capacity 1: there is something to bury
+	cleanNow chan struct{} // capacity 1: the disk's limit is near
 	endHouse context.CancelFunc
 	closing  sync.Once
 	closeErr error
@@ -87,9 +100,9 @@ type Store struct {
 // says what to do, and never holds the URI's password.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
-		log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, hasGlobal: o.Global != nil,
+		log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, observe: o.Observe, keep: o.Keep.orDefault(), maxDisk: o.MaxDisk, hasGlobal: o.Global != nil,
 		queue: newQueue(), stopped: make(chan struct{}), drained: make(chan struct{}),
-		buryNow: make(chan struct{}, 1),
+		buryNow: make(chan struct{}, 1), cleanNow: make(chan struct{}, 1),
 	}
 	if o.LockWait == 0 {
 		o.LockWait = 5 * time.Second
@@ -122,6 +135,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // start loads what is kept in memory and sets the goroutines going.
 func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook) error {
 	if err := s.prepareAll(ctx, writes); err != nil {
+		return err
+	}
+	if err := s.measure(ctx); err != nil {
 		return err
 	}
 	hooks, err := s.loadRegistry(ctx, s.read)
@@ -198,6 +214,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.endHouse()
 		s.house.Wait()
+		s.writeTally(context.Background())
 		close(s.stopped)
 		s.queue.close()
 		<-s.drained

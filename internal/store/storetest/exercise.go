@@ -50,6 +50,15 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"WebhookGone", testWebhookGone},
 		{"WebhookInForce", testWebhookInForce},
 		{"WebhookGlobal", testWebhookGlobal},
+		{"WebhooksOfInstance", testWebhooksOfInstance},
+		{"WebhookSecrets", testWebhookSecrets},
+		{"WebhookFilter", testWebhookFilter},
+		{"Deliveries", testDeliveries},
+		{"Replay", testReplay},
+		{"ReplayOrder", testReplayOrder},
+		{"Health", testHealth},
+		{"Retention", testRetention},
+		{"MaxDisk", testMaxDisk},
 		{"InstanceCreate", testInstanceCreate},
 		{"InstanceUpdate", testInstanceUpdate},
 		{"InstanceDelete", testInstanceDelete},
@@ -80,6 +89,8 @@ type bench struct {
 	uri    string
 	global *pombo.Webhook
 	fault  func(op string) error
+	keep   store.Retention
+	max    int64 // the database's limit in bytes
 	*store.Store
 
 	mu       sync.Mutex
@@ -92,6 +103,7 @@ func (b *bench) open() {
 	b.t.Helper()
 	s, err := store.Open(b.t.Context(), store.Options{
 		URI: b.uri, Global: b.global, Fault: b.fault, OnAppend: b.onAppend, Logger: slog.New(slog.DiscardHandler),
+		Keep: b.keep, MaxDisk: b.max,
 	})
 	if err != nil {
 		b.t.Fatalf("opening the database: %v", err)

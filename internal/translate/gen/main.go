@@ -1,8 +1,9 @@
 // Command gen writes docs/events.md: each event, when it is sent and what is in
-// it, with examples from the golden files of package translate.
+// it, with examples from the golden files of package translate. The examples alone
+// it writes to internal/evolution/samples.json, for POST /webhook/test.
 //
 // It runs in internal/translate ("go generate ./internal/translate"). A test
-// fails when the document is not what it would write.
+// fails when the files are not what it would write.
 package main
 
 import (
@@ -24,7 +25,7 @@ func main() {
 	}
 }
 
-// run writes the document; dir is the folder of package translate.
+// run writes the document and the samples; dir is the folder of package translate.
 func run(dir string) error {
 	b, err := generate(dir)
 	if err != nil {
@@ -33,7 +34,35 @@ func run(dir string) error {
 	if err := os.WriteFile(document(dir), b, 0o644); err != nil {
 		return fmt.Errorf("writing the document: %w", err)
 	}
+	if b, err = samples(dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(samplesFile(dir), b, 0o644); err != nil {
+		return fmt.Errorf("writing the samples: %w", err)
+	}
 	return nil
+}
+
+// samplesFile is where the samples belong.
+func samplesFile(dir string) string { return filepath.Join(dir, "..", "evolution", "samples.json") }
+
+// samples returns the data of one example of each event that has one, by name.
+func samples(dir string) ([]byte, error) {
+	all := map[pombo.EventName]json.RawMessage{}
+	for name, e := range entries {
+		example, err := e.example(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if example != nil {
+			all[name] = example
+		}
+	}
+	b, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the samples: %w", err)
+	}
+	return append(b, '\n'), nil
 }
 
 // document is where the document of the package in dir belongs.

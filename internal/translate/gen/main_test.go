@@ -24,6 +24,20 @@ func TestDocumentIsFresh(t *testing.T) {
 	}
 }
 
+func TestSamplesAreFresh(t *testing.T) {
+	want, err := samples("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(samplesFile(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("internal/evolution/samples.json is stale: run go generate ./internal/translate")
+	}
+}
+
 // Each event is told when it is sent, with an example, or why it is not; and
 // what the golden files have is described.
 func TestEntries(t *testing.T) {
