@@ -26,13 +26,20 @@ type Faults struct {
 	// Patience is how long one connection waits for a store that fails before it
 	// starts over, and MaxBackoff the longest pause before it does; 0: the usual.
 	Patience, MaxBackoff time.Duration
+	// PlainSessions keeps the devices' keys in whatsmeow's own store, to compare
+	// with.
+	PlainSessions bool
 }
 
 // openWhatsApp makes the way to WhatsApp, or to the sandbox.
 func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
+	var devices whatsapp.Devices = a.store.Devices()
+	if a.o.Faults.PlainSessions {
+		devices = a.store.PlainDevices()
+	}
 	return whatsapp.New(whatsapp.Options{
-		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, History: a.store, Registry: registry{a},
+		Devices: devices, Sink: a.store, Sent: a.store, History: a.store, Registry: registry{a},
 		Logger:     a.log.With("part", "whatsapp"),
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,
