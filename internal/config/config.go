@@ -74,6 +74,10 @@ type Database struct {
 	// schema=NAME, as Prisma writes it, becomes the search path, otherwise the
 	// schema is "pombo". For SQLite elsewhere: sqlite:PATH or file:PATH.
 	URI Secret `env:"DATABASE_CONNECTION_URI" secret:"url" allowed:"postgresql://USER:PASSWORD@HOST:PORT/DATABASE, sqlite:PATH or file:PATH; remove it to use SQLite in the data folder"`
+	// How much memory the keys of conversations may take that are kept from being read
+	// again, for all instances together. A conversation takes 1 to 3 KB; what does not
+	// fit is read from the database when it is needed.
+	SessionCacheMB int `env:"POMBO_SESSION_CACHE_MB" envDefault:"64" range:"1,65536" unit:"MB"`
 }
 
 // Webhook says how events are posted, and where to for all instances together:

@@ -65,6 +65,9 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"OneProcess", testOneProcess},
 		{"Devices", testDevices},
 		{"DevicesBeside", testDevicesBeside},
+		{"Sessions", testSessions((*store.Store).Devices)},
+		{"SessionsOfSqlstore", testSessions((*store.Store).PlainDevices)},
+		{"SessionsChangeHands", testSessionsChangeHands},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
