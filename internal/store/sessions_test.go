@@ -323,7 +323,7 @@ func TestMigrationFails(t *testing.T) {
 // However little fits into the cache, and whoever reads and writes beside: what is
 // read is what was committed last.
 func TestCacheIsTrue(t *testing.T) {
-	for _, size := range []int64{1, 10_000, 0} {
+	for _, size := range []int64{1, 3_000, 0} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			s := open(t, store.Options{URI: newFile(t), SessionCache: size})
 			p := newPhone(t, s)
