@@ -93,6 +93,7 @@ func TestKillAtSteps(t *testing.T) {
 	traffic.Write(t, 1)
 	ledger.Await(t)
 	answering := traffic.Answering(t, server.Client, time.Millisecond)
+	strangers := 0
 	for i := range *killSteps {
 		s := steps[i%len(steps)]
 		name := filepath.Join(dir, "next")
@@ -104,7 +105,8 @@ func TestKillAtSteps(t *testing.T) {
 		}
 		for killed := false; !killed; {
 			traffic.Write(t, 1)
-			if rng.IntN(10) == 0 {
+			if rng.IntN(10) == 0 && strangers < 15 {
+				strangers++
 				traffic.WriteFrom(t, traffic.NewContact())
 			}
 			select {
