@@ -50,7 +50,7 @@ func importDevices(ctx context.Context, c call) (err error) {
 	if err != nil {
 		return err
 	}
-	defer source.Close() //nolint:errcheck // it was only read
+	defer source.Close()
 	devices, err := source.Devices(ctx)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ func (l *line) handle(evt any) (committed bool) {
 			committed = false
 		}
 	}()
+	if isMessage(evt) {
+		l.turn.work()
+	}
 	if l.isSignal(evt) {
 		l.signal(evt)
 		return true

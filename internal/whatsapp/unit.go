@@ -41,7 +41,6 @@ func (l *line) units() unit {
 
 // commitMessage commits the events of a message with its unit.
 func (l *line) commitMessage(u unit, made []pombo.Event) error {
-	l.turn.work()
 	err := l.insist(l.ctx, "append events", func(ctx context.Context) error { return u.Commit(ctx, made...) })
 	if err == nil {
 		l.turn.release()

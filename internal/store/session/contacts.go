@@ -4,10 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 )
+
+// clean makes a text of what a stranger calls one: PostgreSQL takes no other, and a
+// name must not keep a message from being stored.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+}
 
 // contact returns what is known of a contact. The caller holds d.contacts.
 func (d *Device) contact(ctx context.Context, user types.JID) (types.ContactInfo, error) {
@@ -54,6 +61,7 @@ func (d *Device) putContacts(ctx context.Context, w *Writes, users ...types.JID)
 func (d *Device) putName(ctx context.Context, user types.JID, name, query string, field func(*types.ContactInfo) *string) (bool, string, error) {
 	d.contacts.Lock()
 	defer d.contacts.Unlock()
+	name = clean(name)
 	info, err := d.contact(ctx, user)
 	if err != nil {
 		return false, "", err
@@ -95,7 +103,7 @@ func (d *Device) PutContactName(ctx context.Context, user types.JID, firstName, 
 		return err
 	}
 	w := &Writes{}
-	w.run(d.c.q.putNames, d.jid, user, firstName, fullName)
+	w.run(d.c.q.putNames, d.jid, user, clean(firstName), clean(fullName))
 	return d.putContacts(ctx, w, user)
 }
 
@@ -105,7 +113,7 @@ const contactBatch = 300
 // PutAllContactNames stores the names of many contacts.
 func (d *Device) PutAllContactNames(ctx context.Context, contacts []store.ContactEntry) error {
 	return putMany(ctx, d, contacts, func(w *Writes, c store.ContactEntry) types.JID {
-		w.run(d.c.q.putNames, d.jid, c.JID, c.FirstName, c.FullName)
+		w.run(d.c.q.putNames, d.jid, c.JID, clean(c.FirstName), clean(c.FullName))
 		return c.JID
 	})
 }
@@ -113,7 +121,7 @@ func (d *Device) PutAllContactNames(ctx context.Context, contacts []store.Contac
 // PutManyRedactedPhones stores what is known of the numbers of many LIDs.
 func (d *Device) PutManyRedactedPhones(ctx context.Context, entries []store.RedactedPhoneEntry) error {
 	return putMany(ctx, d, entries, func(w *Writes, e store.RedactedPhoneEntry) types.JID {
-		w.run(d.c.q.putPhone, d.jid, e.JID, e.RedactedPhone)
+		w.run(d.c.q.putPhone, d.jid, e.JID, clean(e.RedactedPhone))
 		return e.JID
 	})
 }

@@ -14,8 +14,12 @@ func (d *Device) secret(chat, sender string, id types.MessageID) key {
 }
 
 // PutMessageSecret keeps the secret of a message, with which its votes and edits
-// are encrypted. It goes with the next commit: that of the message.
+// are encrypted. It goes with the next commit: that of the message. One whose ID is
+// no text cannot be asked for, and PostgreSQL would refuse it.
 func (d *Device) PutMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID, secret []byte) error {
+	if clean(id) != id {
+		return nil
+	}
 	return d.ride(ctx, d.secret(chat.ToNonAD().String(), sender.ToNonAD().String(), id), &entry{value: secret})
 }
 
@@ -26,6 +30,9 @@ func (d *Device) PutMessageSecrets(ctx context.Context, inserts []store.MessageS
 		n := min(len(inserts), most)
 		changes := make(overlay, n)
 		for _, i := range inserts[:n] {
+			if clean(i.ID) != i.ID {
+				continue
+			}
 			changes[d.secret(i.Chat.ToNonAD().String(), i.Sender.ToNonAD().String(), i.ID)] = &entry{value: i.Secret}
 		}
 		if err := d.through(ctx, changes, nil); err != nil {

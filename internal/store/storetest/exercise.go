@@ -68,6 +68,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"Sessions", testSessions((*store.Store).Devices)},
 		{"SessionsOfSqlstore", testSessions((*store.Store).PlainDevices)},
 		{"SessionsChangeHands", testSessionsChangeHands},
+		{"SessionsStrange", testSessionsStrange},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

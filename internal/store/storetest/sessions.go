@@ -303,3 +303,21 @@ func testSessionsChangeHands(t *testing.T, b *bench) {
 		t.Errorf("the plaintext after its event: %+v, %v", e, err)
 	}
 }
+
+// Strangers choose names and IDs: none of them may make a write fail for good.
+func testSessionsStrange(t *testing.T, b *bench) {
+	b.open()
+	d := saveDevice(b, b.Devices(), 1)
+	ctx, ana := b.ctx(), types.NewJID("601", types.DefaultUserServer)
+	for _, strange := range []string{"a\x00b", "\xff\xfe", ""} {
+		_, _, err := d.Contacts.PutPushName(ctx, ana, strange)
+		b.must(err)
+		b.must(d.Contacts.PutAllContactNames(ctx, []wastore.ContactEntry{{JID: ana, FirstName: strange, FullName: strange}}))
+		b.must(d.MsgSecrets.PutMessageSecret(ctx, ana, ana, strange, []byte("s")))
+		b.must(d.MsgSecrets.PutMessageSecrets(ctx, []wastore.MessageSecretInsert{{Chat: ana, Sender: ana, ID: strange, Secret: []byte("s")}}))
+		b.must(d.Sessions.PutSession(ctx, "1_1:0", []byte(strange+"x")))
+	}
+	if c, err := d.Contacts.GetContact(ctx, ana); err != nil || !c.Found || c.PushName != "" {
+		t.Errorf("contact %+v, %v", c, err)
+	}
+}
