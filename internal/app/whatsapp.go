@@ -26,8 +26,8 @@ type Faults struct {
 	// Patience is how long one connection waits for a store that fails before it
 	// starts over, and MaxBackoff the longest pause before it does; 0: the usual.
 	Patience, MaxBackoff time.Duration
-	// PlainSessions keeps the devices' keys in whatsmeow's own store, to compare
-	// with.
+	// PlainSessions keeps the devices' keys in whatsmeow's own store, as it is: each of
+	// its writes is a transaction that waits for the disk. It is there to compare with.
 	PlainSessions bool
 }
 
@@ -35,8 +35,9 @@ type Faults struct {
 func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
 	var devices whatsapp.Devices = a.store.Devices()
+	unsynced := store.Unsynced
 	if a.o.Faults.PlainSessions {
-		devices = a.store.PlainDevices()
+		devices, unsynced = a.store.PlainDevices(), nil
 	}
 	return whatsapp.New(whatsapp.Options{
 		Devices: devices, Sink: a.store, Sent: a.store, History: a.store, Registry: registry{a},
@@ -46,7 +47,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		File:    a.fileNamer(),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
-		Unsynced: store.Unsynced, Sync: a.store.Sync,
+		Unsynced: unsynced, Sync: a.store.Sync,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
 		Patience: a.o.Faults.Patience, MaxBackoff: a.o.Faults.MaxBackoff,
 	})
