@@ -12,6 +12,7 @@ import (
 
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 
@@ -418,6 +419,33 @@ func TestUnitsBeside(t *testing.T) {
 		must(t, err)
 		if len(ds) != lines*messages {
 			t.Errorf("%d deliveries, want %d", len(ds), lines*messages)
+		}
+	})
+}
+
+// The app state's version and its MACs are written together, or not at all, and no
+// unit is opened for them.
+func TestAtomically(t *testing.T) {
+	each(t, func(t *testing.T, uri string) {
+		p := newPhone(t, open(t, store.Options{URI: uri}))
+		broken := errors.New("broken")
+		mac := make([]byte, 32)
+		for _, fails := range []error{broken, nil} {
+			err := p.Atomically(within(t), func(ctx context.Context) error {
+				must(t, p.PutAppStateVersion(ctx, "regular", 3, [128]byte{1}))
+				must(t, p.PutAppStateMutationMACs(ctx, "regular", 3, []wastore.AppStateMutationMAC{{IndexMAC: mac, ValueMAC: mac}}))
+				return fails
+			})
+			if !errors.Is(err, fails) || p.Open() {
+				t.Errorf("%v, open %t", err, p.Open())
+			}
+			version, _, err := p.again().GetAppStateVersion(within(t), "regular")
+			must(t, err)
+			value, err := p.again().GetAppStateMutationMAC(within(t), "regular", mac)
+			must(t, err)
+			if written := fails == nil; (version == 3) != written || (value != nil) != written {
+				t.Errorf("after %v: version %d, MAC %x", fails, version, value)
+			}
 		}
 	})
 }

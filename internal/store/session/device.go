@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"pombo"
 )
@@ -29,6 +30,7 @@ type Device struct {
 	store.AppStateStore
 	store.ChatSettingsStore
 	store.PrivacyTokenStore
+	transaction func(context.Context, func(context.Context) error) error
 
 	mu     sync.Mutex
 	unit   overlay // nil: none is open
@@ -42,14 +44,30 @@ type Device struct {
 
 var _ store.AllStores = (*Device)(nil)
 
+// What internal/whatsapp looks for in a device's stores.
+var _ interface {
+	Commit(ctx context.Context, events ...pombo.Event) error
+	Open() bool
+	End(keep bool)
+	Sending(ctx context.Context) context.Context
+	Migrated(pn types.JID) bool
+	Atomically(ctx context.Context, fn func(context.Context) error) error
+} = (*Device)(nil)
+
 func newDevice(c *Container, d *store.Device) *Device {
 	return &Device{
 		c: c, jid: d.ID.String(), tally: c.tally(d.ID.String()),
 		own:                  [2]string{d.GetJID().SignalAddress().String(), d.GetLID().SignalAddress().String()},
 		AppStateSyncKeyStore: d.AppStateKeys, AppStateStore: d.AppState,
-		ChatSettingsStore: d.ChatSettings, PrivacyTokenStore: d.PrivacyTokens,
+		ChatSettingsStore: d.ChatSettings, PrivacyTokenStore: d.PrivacyTokens, transaction: d.EventBuffer.DoDecryptionTxn,
 		riders: overlay{}, committing: make(chan struct{}, 1),
 	}
+}
+
+// Atomically commits what fn writes of the app state in one transaction, or nothing
+// of it. fn must write nothing else.
+func (d *Device) Atomically(ctx context.Context, fn func(context.Context) error) error {
+	return d.transaction(ctx, fn)
 }
 
 // overlay is changes that are not committed.
