@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
@@ -158,8 +159,20 @@ func (d *Device) ride(ctx context.Context, k key, e *entry) error {
 	return nil
 }
 
+// lidBatch is how many LIDs go into one transaction: others wait for it.
+const lidBatch = 500
+
 // PutManyLIDMappings commits the LIDs of phone numbers. What is neither is ignored.
 func (d *Device) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {
+	for part := range slices.Chunk(mappings, lidBatch) {
+		if err := d.putLIDs(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Device) putLIDs(ctx context.Context, mappings []store.LIDMapping) error {
 	changes := overlay{}
 	for _, m := range mappings {
 		if m.LID.Server != types.HiddenUserServer || m.PN.Server != types.DefaultUserServer {
