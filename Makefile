@@ -11,6 +11,7 @@ GOLANGCI_LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # For the long runs. SEED=0 takes a new seed and prints it.
 DURATION  ?= 10m
+STEPS     ?= 300
 SEED      ?= 0
 INSTANCES ?= 50
 BENCHARGS ?=
@@ -56,8 +57,8 @@ microbench: ## run the packages' own benchmarks (BENCH=regexp BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime=$(BENCHTIME) -benchmem -timeout=60m ./...
 
 .PHONY: chaos
-chaos: ## kill the gateway again and again and count what arrives (DURATION=10m SEED=0 INSTANCES=50)
-	$(GO) test ./cmd/pombo -run '^TestKill' -count=1 -v -timeout=0 -args -kill.for=$(DURATION) -kill.seed=$(SEED) -kill.instances=$(INSTANCES)
+chaos: ## kill the gateway at random and at each step, and count what arrives (DURATION=10m STEPS=300 SEED=0 INSTANCES=50)
+	$(GO) test ./cmd/pombo -run '^TestKill' -count=1 -v -timeout=0 -args -kill.for=$(DURATION) -kill.steps=$(STEPS) -kill.seed=$(SEED) -kill.instances=$(INSTANCES)
 
 .PHONY: chaos-engine
 chaos-engine: ## let the deliveries alone fail in every way, 500 times, then with 200 webhooks (SEED=0)

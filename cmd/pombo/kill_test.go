@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 		if addr := os.Getenv(statsEnv); addr != "" {
 			serveStats(addr)
 		}
+		if file := os.Getenv(stepsEnv); file != "" {
+			faults.Store = killAtStep(file)
+		}
 		main()
 		return
 	}

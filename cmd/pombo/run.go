@@ -20,6 +20,9 @@ Usage:
                            receiver, all on this machine
   pombo sandbox [--listen ADDR]
                            run the simulated WhatsApp network alone
+  pombo import --from FILE|URL [--name NUMBER=NAME]
+                           take over the paired devices of another program that
+                           uses whatsmeow (WuzAPI, GOWA, Evolution Go)
   pombo healthcheck        ask a running gateway whether it is well (for containers)
   pombo version            print the version
 
@@ -40,6 +43,7 @@ var commands = map[string]command{
 	"serve":       serve,
 	"demo":        demo,
 	"sandbox":     runSandbox,
+	"import":      importDevices,
 	"healthcheck": healthcheck,
 	"version": func(_ context.Context, c call) error {
 		_, err := fmt.Fprintln(c.stdout, "pombo", pombo.Version)

@@ -42,8 +42,11 @@ func startServer(ctx context.Context, c call) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.Start(ctx, app.Options{Config: cfg, Logger: newLogger(c.stderr, cfg), Notices: c.stdout})
+	return app.Start(ctx, app.Options{Config: cfg, Logger: newLogger(c.stderr, cfg), Notices: c.stdout, Faults: faults})
 }
+
+// faults are none, save in tests and in builds to compare with.
+var faults app.Faults
 
 func stopServer(ctx context.Context, a *app.App) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)

@@ -160,7 +160,7 @@ func (a *App) open(ctx context.Context) (err error) {
 			a.media.Ahead(ds)
 			a.deliver.Notify(ds)
 		},
-		Fault:   a.o.Faults.Store,
+		Fault: a.o.Faults.Store, SessionCache: int64(cfg.Database.SessionCacheMB) << 20,
 		Observe: a.metrics, Keep: keep, MaxDisk: int64(cfg.Database.MaxDisk),
 	})
 	if err != nil {

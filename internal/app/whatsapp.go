@@ -26,20 +26,28 @@ type Faults struct {
 	// Patience is how long one connection waits for a store that fails before it
 	// starts over, and MaxBackoff the longest pause before it does; 0: the usual.
 	Patience, MaxBackoff time.Duration
+	// PlainSessions keeps the devices' keys in whatsmeow's own store, as it is: each of
+	// its writes is a transaction that waits for the disk. It is there to compare with.
+	PlainSessions bool
 }
 
 // openWhatsApp makes the way to WhatsApp, or to the sandbox.
 func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 	cfg := a.o.Config.WhatsApp
+	var devices whatsapp.Devices = a.store.Devices()
+	unsynced := store.Unsynced
+	if a.o.Faults.PlainSessions {
+		devices, unsynced = a.store.PlainDevices(), nil
+	}
 	return whatsapp.New(whatsapp.Options{
-		Devices: a.store.Devices(), Sink: a.store, Sent: a.store, Polls: a.store, History: a.store, Registry: registry{a},
+		Devices: devices, Sink: a.store, Sent: a.store, Polls: a.store, History: a.store, Registry: registry{a},
 		Logger:     a.log.With("part", "whatsapp"),
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		File:    a.fileNamer(),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
-		Unsynced: store.Unsynced, Sync: a.store.Sync,
+		Unsynced: unsynced, Sync: a.store.Sync,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
 		Patience: a.o.Faults.Patience, MaxBackoff: a.o.Faults.MaxBackoff,
 	})

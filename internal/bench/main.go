@@ -52,6 +52,7 @@ type settings struct {
 	postgres string // URL; "" for SQLite
 	profiles string // folder for profiles; "" for none
 	program  string // path of pombo
+	plain    bool   // with the devices' keys in whatsmeow's own store
 }
 
 // The parts that can be chosen.
@@ -79,6 +80,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.StringVar(&s.dir, "dir", os.TempDir(), "`folder` in which the database is put; on a real disk, or nothing here is durable")
 	fs.StringVar(&s.postgres, "postgres", "", "measure with PostgreSQL at this `URL` instead of SQLite, in schemas that are made and dropped")
 	fs.StringVar(&s.profiles, "cpuprofile", "", "put CPU and allocation profiles of one more burst into this `folder`")
+	fs.BoolVar(&s.plain, "plain", false, "keep the devices' keys in whatsmeow's own store, for comparing with it")
 	fs.StringVar(&s.program, "program", "", "measure this `pombo` instead of building one, for comparing versions")
 	if err := fs.Parse(args); err != nil {
 		return s, err

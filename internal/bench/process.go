@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -22,8 +23,15 @@ func (b *bench) build(ctx context.Context) error {
 	}
 	b.program = filepath.Join(b.dir, "pombo")
 	args := []string{"build", "-o", b.program}
+	var tags []string
 	if b.profiles != "" {
-		args = append(args, "-tags", "pprof")
+		tags = append(tags, "pprof")
+	}
+	if b.plain {
+		tags = append(tags, "plainsessions")
+	}
+	if len(tags) > 0 {
+		args = append(args, "-tags", strings.Join(tags, ","))
 	}
 	out, err := exec.CommandContext(ctx, "go", append(args, "pombo/cmd/pombo")...).CombinedOutput()
 	if err != nil {

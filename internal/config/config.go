@@ -98,6 +98,10 @@ type Database struct {
 	// nevertheless, events are not taken in (WhatsApp keeps them) and the API answers
 	// 503, until there is room again. 0: no limit.
 	MaxDisk ByteSize `env:"POMBO_MAX_DISK" envDefault:"0" allowed:"a size in bytes, or with KB, MB, GB, KiB, MiB or GiB, such as 20GB; at least 16 MB, or 0 for no limit"`
+	// How much memory the keys of conversations may take that are kept from being read
+	// again, for all instances together. A conversation takes 1 to 3 KB; what does not
+	// fit is read from the database when it is needed.
+	SessionCacheMB int `env:"POMBO_SESSION_CACHE_MB" envDefault:"64" range:"1,65536" unit:"MB"`
 }
 
 // Metrics says who may read GET /metrics, which is for Prometheus.

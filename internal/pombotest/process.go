@@ -27,8 +27,9 @@ type Process struct {
 	env  []string
 	log  *logTail
 
-	mu  sync.Mutex
-	cmd *exec.Cmd
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when cmd has ended
 }
 
 // NewProcess prepares a gateway that runs the program at path with args. It
@@ -69,7 +70,11 @@ func (p *Process) Start() {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("starting %s: %v", p.path, err)
 	}
-	p.cmd = cmd
+	p.cmd, p.exited = cmd, make(chan struct{})
+	go func() {
+		defer close(p.exited)
+		_ = cmd.Wait() // says what the state says
+	}()
 	if err := p.waitHealthy(30 * time.Second); err != nil {
 		p.t.Fatalf("the gateway does not answer: %v\n%s", err, p.log)
 	}
@@ -89,10 +94,18 @@ func (p *Process) end(sig syscall.Signal) int {
 		return -1
 	}
 	_ = p.cmd.Process.Signal(sig) // it may be gone already
-	_ = p.cmd.Wait()              // says what the state says
+	<-p.exited
 	status := p.cmd.ProcessState.ExitCode()
 	p.cmd = nil
 	return status
+}
+
+// Exited returns a channel that is closed when the gateway that was started last
+// has ended, by itself or not.
+func (p *Process) Exited() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.exited
 }
 
 // PID returns the gateway's process ID, 0 if it does not run.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pombo"
+	"pombo/internal/store/session"
 )
 
 // backend is what the committer needs of a database beyond SQL.
@@ -33,7 +34,8 @@ type txn struct {
 	// events counts those that were stored.
 	events int
 	// undo gives back what operations took out of memory, if there is no commit.
-	undo []func()
+	undo  []func()
+	wrote bool // something of a device
 }
 
 // exec runs SQL that is not often run.
@@ -48,6 +50,10 @@ func (t *txn) exec(ctx context.Context, query string, args ...any) (int64, error
 func (t *txn) row(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.QueryRowContext(ctx, t.s.dialect.form(query), args...)
 }
+
+// faultWritten is what Options.Fault is asked when everything of a transaction is
+// written, before its commit.
+const faultWritten = "written"
 
 // faultCommitted is what Options.Fault is asked after a commit: an error there
 // stands for an answer that was lost.
@@ -252,8 +258,12 @@ func (c *committer) transact(b batch) (results []error, err error) {
 		t.giveBack()
 		return nil, err
 	}
-	err = tx.Commit()
-	if err == nil && len(t.fresh) == 0 && len(b.requests) > 0 {
+	if err = c.s.askFault(faultWritten); err == nil {
+		err = tx.Commit()
+	} else {
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err == nil && len(t.fresh) == 0 && !t.wrote && len(b.requests) > 0 {
 		// If nothing was written (an event that nobody wants, or that was there),
 		// the commit has not waited for what its callers wrote before, Unsynced.
 		err = c.s.backend.sync()
@@ -312,29 +322,45 @@ func (c *committer) askFault(b batch) error {
 	return nil
 }
 
-// apply makes b's writes. Appends that follow each other are written together.
+// apply makes b's writes. Appends that follow each other are written together, and
+// so is what devices write with them.
 func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
 	if err := t.settle(ctx, b.settles); err != nil {
 		return nil, err
 	}
 	results := make([]error, len(b.requests))
 	var events []arrival
+	var writes []*session.Writes
+	together := func() error {
+		defer func() { events, writes = events[:0], writes[:0] }()
+		if err := t.s.sessions.Apply(ctx, t.Tx, writes...); err != nil {
+			return err
+		}
+		t.wrote = t.wrote || len(writes) > 0
+		return t.append(ctx, events)
+	}
 	for i, r := range b.requests {
-		if a, ok := r.op.(appendOp); ok {
-			events = append(events, a...)
+		switch op := r.op.(type) {
+		case appendOp:
+			events = append(events, op...)
+			continue
+		case unitOp:
+			events = append(events, op.events...)
+			if !op.writes.Empty() {
+				writes = append(writes, op.writes)
+			}
 			continue
 		}
-		if err := t.append(ctx, events); err != nil {
+		if err := together(); err != nil {
 			return nil, err
 		}
-		events = events[:0]
 		err := r.op.apply(ctx, t)
 		if err != nil && !refusal(err) {
 			return nil, err
 		}
 		results[i] = err
 	}
-	return results, t.append(ctx, events)
+	return results, together()
 }
 
 // report tells OnAppend of committed deliveries, in the order of their ids.

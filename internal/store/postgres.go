@@ -61,7 +61,7 @@ func (s *Store) openPostgres(ctx context.Context, uri string, wait time.Duration
 	if err := s.connectPostgres(ctx, b, u, wait); err != nil {
 		return nil, errors.Join(u.redact(err), b.close())
 	}
-	s.backend, s.read = b, b.pool
+	s.backend, s.read, s.sessionReads = b, b.pool, b.pool
 	return b.pool, nil
 }
 

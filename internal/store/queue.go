@@ -76,6 +76,16 @@ func (q *queue) signal() {
 // submit hands op to the committer and waits for its commit. If ctx ends first,
 // the operation is withdrawn if it still can be; otherwise it may still commit.
 func (s *Store) submit(ctx context.Context, doing string, op operation) error {
+	return s.await(ctx, doing, op, false)
+}
+
+// submitAll is submit for a caller who must know what became of op: once the
+// committer has it, the outcome is waited for, also if ctx ends.
+func (s *Store) submitAll(ctx context.Context, op operation) error {
+	return s.await(ctx, op.name(), op, true)
+}
+
+func (s *Store) await(ctx context.Context, doing string, op operation, outcome bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -94,7 +104,9 @@ func (s *Store) submit(ctx context.Context, doing string, op operation) error {
 	case err := <-r.done:
 		return err
 	case <-ctx.Done():
-		r.state.CompareAndSwap(waiting, abandoned)
+		if !r.state.CompareAndSwap(waiting, abandoned) && outcome {
+			return <-r.done
+		}
 		return ctx.Err()
 	}
 }

@@ -55,7 +55,7 @@ func (s *Store) openSQLite(ctx context.Context, path string, wait time.Duration)
 	if err := s.connectSQLite(ctx, b, path); err != nil {
 		return nil, errors.Join(sqliteOpenError(path, err), b.close())
 	}
-	s.backend, s.read = b, b.reads
+	s.backend, s.read, s.sessionReads = b, b.reads, b.deviceReads
 	return b.writes, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore"
 
 	"pombo"
+	"pombo/internal/store/session"
 )
 
 // Options says which database a Store is on, and who listens.
@@ -41,6 +42,9 @@ type Options struct {
 	// MaxDisk is how large the database may become, in bytes; 0: no limit. See
 	// disk.go for what happens when it is reached.
 	MaxDisk int64
+	// SessionCache bounds, in bytes, what is kept in memory of the devices' keys; 0
+	// means 64 MiB.
+	SessionCache int64
 	// LockWait is how long Open waits for another process to let go of the
 	// database; 0 means 5 s, long enough for a restart in which the old process is
 	// still stopping.
@@ -49,9 +53,10 @@ type Options struct {
 	// kind of operation in it ("append", "settle", "put webhook", "create
 	// instance", "update instance", "delete instance", "put sent message",
 	// "put history", "tell history", "end history", "clear history",
-	// "housekeeping"), and with "read" before a read. An error stands for a
-	// database that fails. After a commit it is asked with "committed": an error
-	// there stands for an answer that was lost.
+	// "sessions", "import", "housekeeping"), and with "read" before a read. An
+	// error stands for a database that fails. Before a commit it is asked with
+	// "written", and after it with "committed": an error there stands for an answer
+	// that was lost.
 	Fault func(op string) error
 }
 
@@ -69,7 +74,11 @@ type Store struct {
 	dialect dialect
 	backend backend
 	read    *sql.DB // for reads of our own
-	devices *sqlstore.Container
+	// sessionReads is for reads of what the devices keep.
+	sessionReads *sql.DB
+	devices      *sqlstore.Container // whatsmeow's own, on the same tables
+	// sessions is what stands in its place for what messages need.
+	sessions *session.Container
 
 	uid string // of this database, for MessageID
 	// mediaSecret is what MediaSecret returns.
@@ -126,6 +135,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.openSessions(s.sessionReads, o.SessionCache)
 	if err := s.start(ctx, writes, o.Global); err != nil {
 		return nil, errors.Join(err, s.backend.close())
 	}
@@ -200,11 +210,6 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 	}
 	return nil
 }
-
-// Devices returns whatsmeow's own tables, on the same database. Its writes share
-// SQLite's one writing connection with the committer. The container must not be
-// closed, and not be used after Close.
-func (s *Store) Devices() *sqlstore.Container { return s.devices }
 
 // Close commits what waits, ends the Store's goroutines and closes the database.
 // Calls that come after it are answered with ErrUnavailable. The error says if

@@ -38,6 +38,9 @@ func (l *line) handle(evt any) (committed bool) {
 			committed = false
 		}
 	}()
+	if isMessage(evt) {
+		l.turn.work()
+	}
 	if l.isSignal(evt) {
 		l.signal(evt)
 		return true
@@ -68,15 +71,18 @@ func (l *line) handle(evt any) (committed bool) {
 // commit returns when all that was made of evt is on the disk, and all that
 // whatsmeow wrote to read it.
 func (l *line) commit(evt any, made []pombo.Event) error {
-	if len(made) == 0 {
-		if _, message := evt.(*events.Message); !message {
-			return nil
-		}
-		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
-	}
 	now := time.Now()
 	for i := range made {
 		made[i].Time = now // when it got here; the message has its own time in it
+	}
+	u := l.units()
+	switch {
+	case isMessage(evt) && u != nil:
+		return l.commitMessage(u, made)
+	case len(made) == 0 && isMessage(evt):
+		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
+	case len(made) == 0:
+		return nil
 	}
 	return l.insist(l.ctx, "append events", func(ctx context.Context) error {
 		return l.s.n.o.Sink.Append(ctx, made...)

@@ -35,7 +35,11 @@ func (l *line) guardStores(d *store.Device) {
 	if wrap := l.s.n.o.WrapStores; wrap != nil {
 		all = wrap(all)
 	}
-	g := &guard{l, all}
+	u, _ := d.Identities.(unit)
+	l.mu.Lock()
+	l.unit = u
+	l.mu.Unlock()
+	g := &guard{l, all, u}
 	d.Identities, d.Sessions, d.PreKeys, d.SenderKeys = g, g, g, g
 	d.AppStateKeys, d.AppState, d.Contacts, d.ChatSettings = g, g, g, g
 	d.MsgSecrets, d.PrivacyTokens, d.EventBuffer, d.LIDs = g, g, g, g

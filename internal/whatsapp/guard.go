@@ -20,8 +20,9 @@ import (
 // found) passes. guardstores.go has the calls, all alike; this file and turn.go
 // have those that are not.
 type guard struct {
-	l  *line
-	in store.AllStores
+	l    *line
+	in   store.AllStores
+	unit unit // of in; nil if it has none
 }
 
 var _ store.AllStores = (*guard)(nil)
@@ -93,6 +94,9 @@ func get[T any](g *guard, ctx context.Context, op string, fn func(context.Contex
 // After a failed commit it may also have gone through, and only its answer been
 // lost. Then decrypting again would fail for good (the key is used up), so the
 // buffer is asked first.
+//
+// Stores with units commit nothing here, save for messages whose plaintext they
+// keep: the unit stays open, and has the turn, until handle commits it.
 func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	if _, nested := ctx.Value(txnKey{}).(*txn); nested {
 		return fn(ctx)
@@ -103,6 +107,7 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 	defer g.l.leave()
 	ctx, cancel := g.l.bound(ctx)
 	defer cancel()
+	g.endUnit()
 
 	var decryption error // what fn itself had to say
 	var last txn
@@ -114,15 +119,19 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 		}
 		t := &txn{}
 		decryption = nil
-		err := g.l.turn.decrypting(ctx, func() error {
+		err := g.l.turn.decrypting(ctx, func() (stay bool, err error) {
+			if g.unit != nil {
+				g.unit.End(false) // what a former try left whose answer was lost
+			}
 			ctx := g.l.s.n.o.Unsynced(context.WithValue(ctx, txnKey{}, t))
-			return g.in.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+			err = g.in.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 				decryption = protected(ctx, fn)
 				if t.err != nil {
 					return t.err // roll back, even if the failure did not come through
 				}
 				return decryption
 			})
+			return err == nil && g.unit != nil && g.unit.Open(), err
 		})
 		last = *t
 		switch {
@@ -168,8 +177,11 @@ func (g *guard) PutBufferedEvent(ctx context.Context, hash [32]byte, plaintext [
 
 // MigratePNToLID is not made again on the same store: sqlstore notes in memory
 // that it was done before it is, so a second call would do nothing and report
-// success. A new line has a new memory.
+// success. A new line has a new memory. (Stores with units note it afterwards.)
 func (g *guard) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
+	if g.unit != nil {
+		return g.migrate(ctx, pn, lid)
+	}
 	if !g.l.enter() {
 		return errOver
 	}

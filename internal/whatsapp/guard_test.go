@@ -165,7 +165,7 @@ func TestEveryCallIsGuarded(t *testing.T) {
 			f.set(func(string) error { return errBroken }, nil)
 			l := w.session.newLine(w.devices.NewDevice())
 			defer l.close()
-			var g store.AllStores = &guard{l, f.over(nil)}
+			var g store.AllStores = &guard{l: l, in: f.over(nil)}
 			args := []reflect.Value{}
 			for p := range m.Type.NumIn() {
 				switch in := m.Type.In(p); {
@@ -202,7 +202,7 @@ func testLine(t *testing.T, in store.AllStores) (*line, *guard) {
 	w := newWorld(t, func(w *world) { w.timing.patience = 50 * time.Millisecond })
 	l := w.session.newLine(w.devices.NewDevice())
 	t.Cleanup(l.close)
-	return l, &guard{l, in}
+	return l, &guard{l: l, in: in}
 }
 
 // memory is a buffer whose transactions can fail in each way.

@@ -132,9 +132,19 @@ func (g *guard) keep(ctx context.Context, name string, h *heldState) error {
 			return err
 		}
 	}
+	together := g.in.DoDecryptionTxn // with whatsmeow's own store a transaction like any other
+	if a, ok := g.unit.(atomically); ok {
+		together = a.Atomically
+	}
 	return g.do(ctx, "keep the app state", func(ctx context.Context) error {
-		return g.in.DoDecryptionTxn(ctx, func(ctx context.Context) error { return h.write(ctx, g.in, name) })
+		return together(ctx, func(ctx context.Context) error { return h.write(ctx, g.in, name) })
 	})
+}
+
+// atomically is what stores with units can do for what has no part in reading messages.
+type atomically interface {
+	// Atomically commits what fn writes of the app state, all or nothing.
+	Atomically(ctx context.Context, fn func(context.Context) error) error
 }
 
 func (h *heldState) write(ctx context.Context, to store.AppStateStore, name string) error {

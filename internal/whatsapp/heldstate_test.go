@@ -31,7 +31,7 @@ func TestHeldState(t *testing.T) {
 		t.Fatal(err)
 	}
 	inner := d.AppState.(*guard).in
-	g := &guard{l, f.over(inner)}
+	g := &guard{l: l, in: f.over(inner)}
 	mac := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 	added := func(index, value byte) []store.AppStateMutationMAC {
 		return []store.AppStateMutationMAC{{IndexMAC: mac(index), ValueMAC: mac(value)}}

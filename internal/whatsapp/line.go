@@ -47,6 +47,7 @@ type line struct {
 	// settled is closed when the client has opened its socket, or failed to.
 	settled chan struct{}
 	turn    turn
+	unit    unit // see units
 	chores  chores
 
 	// What is fetched beside.
@@ -75,6 +76,7 @@ func (s *Session) newLine(d *store.Device) *line {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background()) // ended by detach alone
 	l.own, l.pushName = d.GetJID(), d.PushName
+	l.turn.stuck = func() { l.end(errStuck) }
 	l.guardDevice(d)
 	l.scope = translate.Scope{
 		Instance: s.id, Name: s.name, Own: plainJID(d.GetJID()), OwnLID: plainJID(d.GetLID()), Alt: l.altJID(d),

@@ -6,7 +6,6 @@ import (
 
 	"go.mau.fi/libsignal/state/record"
 	"go.mau.fi/whatsmeow/store"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // mend takes back what libsignal did to the states of a session that it merely
@@ -48,25 +47,12 @@ func mend(before, after []byte) ([]byte, error) {
 	return serializer.Serialize(session), nil
 }
 
-// hasFormer tells whether a stored session has former states, as few have: field 2
-// of libsignal's RecordStructure (serialize/LocalStorageProtocol.proto).
+// hasFormer tells whether a stored session has former states, as few have. libsignal
+// stores sessions as JSON, the former states last (serialize/JSONSerializer.go,
+// record.SessionStructure); what does not end like that is read.
 func hasFormer(session []byte) bool {
-	const previousSessions = 2
-	for len(session) > 0 {
-		field, kind, n := protowire.ConsumeTag(session)
-		if n < 0 {
-			return true // let libsignal say what is wrong with it
-		}
-		if field == previousSessions {
-			return true
-		}
-		session = session[n:]
-		if n = protowire.ConsumeFieldValue(field, kind, session); n < 0 {
-			return true
-		}
-		session = session[n:]
-	}
-	return false
+	return len(session) > 0 && !bytes.HasSuffix(session, []byte(`"PreviousStates":[]}`)) &&
+		!bytes.HasSuffix(session, []byte(`"PreviousStates":null}`))
 }
 
 // asBefore returns the state as it was read, or s if it is new.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
-	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
 
 	"pombo"
 )
@@ -17,6 +17,15 @@ import (
 // already has (same instance, name and key).
 type Sink interface {
 	Append(ctx context.Context, events ...pombo.Event) error
+}
+
+// Devices keeps what whatsmeow needs, for all instances: whatsmeow's own container
+// (sqlstore), or one whose stores have units (see unit).
+type Devices interface {
+	NewDevice() *store.Device
+	// GetDevice returns nil if there is none.
+	GetDevice(ctx context.Context, jid types.JID) (*store.Device, error)
+	DeleteDevice(ctx context.Context, d *store.Device) error
 }
 
 // SentStore keeps what was sent, to answer a recipient who could not decrypt it.
@@ -51,7 +60,7 @@ type Registry interface {
 // Options configure a Network. Devices, Sink, Sent, Polls, History and Registry
 // are required.
 type Options struct {
-	Devices  *sqlstore.Container
+	Devices  Devices
 	Sink     Sink
 	Sent     SentStore
 	Polls    PollStore

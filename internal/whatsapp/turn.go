@@ -27,6 +27,9 @@ type turn struct {
 	since   time.Time // when owner took it
 	writing bool      // it cannot be lost any more
 	freed   chan struct{}
+	held    any               // the owner that has it for a message which was decrypted
+	working bool              // on the event of that message
+	stuck   func()            // called when somebody waits too long for one that is not
 	reads   map[string]*again // by address: the last reading of whatsmeow's own
 }
 
@@ -55,6 +58,7 @@ func (t *turn) take(ctx context.Context, owner any, limit time.Duration) error {
 		select {
 		case <-freed:
 		case <-timer.C:
+			t.unstick(limit)
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
@@ -69,6 +73,34 @@ func (t *turn) pass(owner any) {
 		close(t.freed)
 	}
 	t.owner, t.since, t.writing, t.freed = owner, time.Now(), false, make(chan struct{})
+	t.held, t.working = nil, false
+}
+
+// unstick reports a message that has had the turn for longer than limit without
+// getting to its handler.
+func (t *turn) unstick(limit time.Duration) {
+	t.mu.Lock()
+	stuck := t.held != nil && !t.working && time.Since(t.since) >= limit
+	t.mu.Unlock()
+	if stuck && t.stuck != nil {
+		t.stuck()
+	}
+}
+
+// work says that the message that has the turn has got to its handler.
+func (t *turn) work() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.working = true
+}
+
+// release gives back the turn of a message, if one has it.
+func (t *turn) release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held != nil {
+		t.pass(nil)
+	}
 }
 
 // write says that owner is about to write; false if the turn was lost.
@@ -91,15 +123,23 @@ func (t *turn) give(owner any) {
 	}
 }
 
-// decrypting has the turn for one try of a transaction, which reads and writes.
-func (t *turn) decrypting(ctx context.Context, fn func() error) error {
+// decrypting has the turn for one try of a transaction, which reads and writes. If
+// fn says so, the turn stays with the message until release.
+func (t *turn) decrypting(ctx context.Context, fn func() (stay bool, err error)) error {
 	owner := new(byte)
 	if err := t.take(ctx, owner, turnLimit); err != nil {
 		return err
 	}
-	defer t.give(owner)
 	t.write(owner) // just taken
-	return fn()
+	stay, err := fn()
+	if !stay {
+		t.give(owner)
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = owner
+	return err
 }
 
 // again is a turn that whatsmeow takes to encrypt a message again, or one for
@@ -146,6 +186,9 @@ type sendingKey struct{}
 // sending makes the context of one message that we send. end gives back its turn.
 func (l *line) sending(ctx context.Context) (_ context.Context, end func()) {
 	owner := new(byte)
+	if u := l.units(); u != nil {
+		ctx = u.Sending(ctx)
+	}
 	return context.WithValue(ctx, sendingKey{}, owner), func() { l.turn.give(owner) }
 }
 

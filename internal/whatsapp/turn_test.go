@@ -58,9 +58,9 @@ func TestTurnIsLost(t *testing.T) {
 		}
 		began := time.Now()
 		ran := false
-		err := turn.decrypting(t.Context(), func() error {
+		err := turn.decrypting(t.Context(), func() (bool, error) {
 			ran = time.Since(began) == turnLimit
-			return nil
+			return false, nil
 		})
 		if err != nil || !ran {
 			t.Errorf("%v after %s", err, time.Since(began))
@@ -111,7 +111,7 @@ func TestTurnAgain(t *testing.T) {
 		// One that was only written waits for its turn; one that was read too long ago
 		// must not be written.
 		var late error
-		if late = turn.decrypting(t.Context(), func() error { return nil }); late != nil {
+		if late = turn.decrypting(t.Context(), func() (bool, error) { return false, nil }); late != nil {
 			t.Fatal(late)
 		}
 		if _, err = turn.writeAgain(t.Context(), "b"); !errors.Is(err, errTurnLost) {

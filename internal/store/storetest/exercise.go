@@ -75,6 +75,10 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"OneProcess", testOneProcess},
 		{"Devices", testDevices},
 		{"DevicesBeside", testDevicesBeside},
+		{"Sessions", testSessions((*store.Store).Devices)},
+		{"SessionsOfSqlstore", testSessions((*store.Store).PlainDevices)},
+		{"SessionsChangeHands", testSessionsChangeHands},
+		{"SessionsStrange", testSessionsStrange},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

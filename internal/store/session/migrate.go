@@ -1,0 +1,119 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"go.mau.fi/whatsmeow/types"
+)
+
+// Migrated tells whether MigratePNToLID has nothing to do.
+func (d *Device) Migrated(pn types.JID) bool {
+	_, done := d.c.cache.get(d.key(migratedKind, pn.SignalAddressUser()))
+	return done
+}
+
+// MigratePNToLID moves what is kept under a user's phone number to the LID:
+// sessions, identities and sender keys. It replaces what is there, as sqlstore
+// does. That it is done is noted after the commit.
+//
+// Nobody else may read and write these sessions meanwhile.
+func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
+	from, to := pn.SignalAddressUser(), lid.SignalAddressUser()
+	if d.Migrated(pn) {
+		return nil
+	}
+	if err := d.lock(ctx); err != nil {
+		return err
+	}
+	defer d.unlock()
+	keep := d.tally.reading(d.c.cache)
+	old, err := d.under(ctx, from+":")
+	if err != nil {
+		return err
+	}
+	if len(old) == 0 {
+		keep(d.key(migratedKind, from), true, 0)
+		return nil
+	}
+	changes := make(overlay, 2*len(old))
+	for k, e := range old {
+		changes[k] = &entry{deleted: true}
+		if e.deleted {
+			continue
+		}
+		if k.kind == senderKeyKind {
+			k.b = to + strings.TrimPrefix(k.b, from)
+		} else {
+			k.a = to + strings.TrimPrefix(k.a, from)
+		}
+		changes[k] = e
+	}
+	if err := d.commit(ctx, nil, nil, d.riders, changes); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	for k := range changes {
+		delete(d.riders, k)
+	}
+	d.mu.Unlock()
+	d.c.cache.put(d.key(migratedKind, from), true, 0)
+	return nil
+}
+
+// under returns what is kept under addresses that begin with prefix, with the
+// changes that are not committed.
+func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
+	found := overlay{}
+	for _, q := range []struct {
+		kind  kind
+		query string
+	}{{sessionKind, d.c.q.movedSessions}, {identityKind, d.c.q.movedIdentities}} {
+		err := d.c.read(ctx, q.query, []any{d.jid, prefix}, func(rows *sql.Rows) error {
+			var address string
+			var value []byte
+			err := rows.Scan(&address, &value)
+			found[d.key(q.kind, address)] = &entry{value: value}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	err := d.c.read(ctx, d.c.q.movedSenderKeys, []any{d.jid, prefix}, func(rows *sql.Rows) error {
+		var group, user string
+		var value []byte
+		err := rows.Scan(&group, &user, &value)
+		found[key{d.jid, senderKeyKind, group, user}] = &entry{value: value}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for k, e := range d.riders {
+		address := k.a
+		switch k.kind {
+		case sessionKind, identityKind:
+		case senderKeyKind:
+			address = k.b
+		default:
+			continue
+		}
+		if strings.HasPrefix(address, prefix) {
+			found[k] = e
+		}
+	}
+	return found, nil
+}
+
+// mayMove notes that something was stored under an address which may be a phone
+// number's: it has to be looked whether it must move.
+func (c *Container) mayMove(jid, address string) {
+	user, _, _ := strings.Cut(address, ":")
+	if !strings.Contains(user, "_") { // LIDs have an agent
+		c.cache.remove(key{jid: jid, kind: migratedKind, a: user})
+	}
+}
