@@ -20,7 +20,7 @@ func TestValidateSecret(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	if NewSecret() == NewSecret() {
+	if a, b := NewSecret(), NewSecret(); a == b {
 		t.Error("secrets repeat")
 	}
 }
