@@ -20,7 +20,7 @@ func TestValidateSecret(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	if NewSecret() == NewSecret() {
+	if one, other := NewSecret(), NewSecret(); one == other {
 		t.Error("secrets repeat")
 	}
 }
