@@ -73,7 +73,12 @@ func TestReadme(t *testing.T) {
 func (w *walk) replay(section string) {
 	w.Helper()
 	broken := func(text string, status int) {
-		w.receiver.Answer(func(int, pombotest.Post) int { return status })
+		w.receiver.Answer(func(_ int, p pombotest.Post) int {
+			if strings.Contains(string(p.Data), `"conversation":"`+text+`"`) && p.Event == "messages.upsert" {
+				return status
+			}
+			return 200
+		})
 		_, err := w.gateway.Sandbox().SendMessage(w.Context(), sandbox.SendRequest{From: "5511977770000", To: "5511988880000", Text: text})
 		if err != nil {
 			w.Fatal(err)
