@@ -52,7 +52,8 @@ func (p Post) Message() Message { return parseMessage(p.Data) }
 // Ledger follows what one receiver is told of one account's traffic, and notes
 // at once what must never be: a message out of its chat's order, under two
 // webhook-ids, or another body under the same webhook-id. What was refused by the
-// receiver (no 2xx) does not count as told.
+// receiver (no 2xx) does not count as told; what was refused parkedAfter times may
+// be overtaken, since it looks like an event that is bad by itself.
 type Ledger struct {
 	traffic  *Traffic
 	receiver *Receiver
@@ -62,11 +63,25 @@ type Ledger struct {
 	bodies map[string][sha256.Size]byte // sums of the bodies of all tries, by webhook-id
 	told   map[string]bool              // webhook-ids that were taken
 	next   map[string]int               // by chat: the number that is due
-	ids    map[string]bool              // messages of contacts
-	sent   map[string]int               // messages of the instance, and at which post they were told
-	acks   map[string]int               // the same of the first word of a phone about them
-	raw    int                          // messages that came without translation
-	faults []string
+	// refused counts the posts of an event that were not taken, and passed are the
+	// messages that were overtaken after so many, by chat and number.
+	refused map[string]int
+	passed  map[place]bool
+	ids     map[string]bool // messages of contacts
+	sent    map[string]int  // messages of the instance, and at which post they were told
+	acks    map[string]int  // the same of the first word of a phone about them
+	raw     int             // messages that came without translation
+	faults  []string
+}
+
+// parkedAfter is how often a delivery fails before its chat may go on without it
+// (docs/deliveries.md).
+const parkedAfter = 5
+
+// place is where a message stands in its chat.
+type place struct {
+	chat   string
+	number int
 }
 
 // NewLedger follows the traffic at a receiver.
@@ -74,6 +89,7 @@ func NewLedger(tr *Traffic, r *Receiver) *Ledger {
 	return &Ledger{
 		traffic: tr, receiver: r,
 		bodies: map[string][sha256.Size]byte{}, told: map[string]bool{}, next: map[string]int{},
+		refused: map[string]int{}, passed: map[place]bool{},
 		ids: map[string]bool{}, sent: map[string]int{}, acks: map[string]int{},
 	}
 }
@@ -172,7 +188,7 @@ func (l *Ledger) checkAcks() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range l.traffic.answers {
-		if ack := l.acks[a.id]; ack > 0 && ack < l.sent[a.id] {
+		if ack := l.acks[a.id]; ack > 0 && ack < l.sent[a.id] && l.refused["send.message "+a.id] < parkedAfter {
 			l.fault("a receipt for the message %s came before it was told that it is sent", a.id)
 		}
 	}
@@ -217,7 +233,11 @@ func (l *Ledger) look(posts []Post) {
 			l.fault("another body came under the webhook-id %s: %s", p.ID(), p.Body)
 		}
 		l.bodies[p.ID()] = sum
-		if p.Status/100 != 2 || l.told[p.ID()] {
+		if l.told[p.ID()] {
+			continue
+		}
+		if p.Status/100 != 2 {
+			l.refuse(p)
 			continue
 		}
 		l.told[p.ID()] = true
@@ -255,19 +275,52 @@ func (l *Ledger) upsert(p Post) {
 		return
 	}
 	l.ids[m.Key.ID] = true
-	text := string(m.Message)
 	if m.MessageType == "unknown" {
 		l.raw++
+	}
+	n, ok := m.number()
+	if !ok {
+		l.fault("this is no numbered message: %s", p.Data)
+		return
+	}
+	if late := (place{chat, n}); l.passed[late] {
+		delete(l.passed, late)
+		return
+	}
+	due := l.next[chat]
+	for ; due < n && l.refused[place{chat, due}.String()] >= parkedAfter; due++ {
+		l.passed[place{chat, due}] = true
+	}
+	if n != due {
+		l.fault("chat %s: message %d came when %d was due", chat, n, due)
+	}
+	l.next[chat] = n + 1
+}
+
+// number reads the number that a contact's message has in its chat.
+func (m Message) number() (n int, ok bool) {
+	text := string(m.Message)
+	if m.MessageType == "unknown" {
 		text = m.rawText()
 	}
 	found := numbered.FindStringSubmatch(text)
 	if found == nil {
-		l.fault("this is no numbered message: %s", p.Data)
-		return
+		return 0, false
 	}
-	n, _ := strconv.Atoi(found[1]) // digits
-	if n != l.next[chat] {
-		l.fault("chat %s: message %d came when %d was due", chat, n, l.next[chat])
-	}
-	l.next[chat] = n + 1
+	n, _ = strconv.Atoi(found[1]) // digits
+	return n, true
 }
+
+// refuse counts a post that was not taken.
+func (l *Ledger) refuse(p Post) {
+	m := p.Message()
+	switch n, ok := m.number(); {
+	case p.Event == "send.message":
+		l.refused["send.message "+m.Key.ID]++
+	case p.Event == "messages.upsert" && ok && !m.Key.FromMe:
+		chat, _, _ := strings.Cut(m.Key.RemoteJid, "@")
+		l.refused[place{chat, n}.String()]++
+	}
+}
+
+func (p place) String() string { return fmt.Sprintf("%d of %s", p.number, p.chat) }
