@@ -226,6 +226,7 @@ func (r *runner) conclude(legs []leg, alone bool, now time.Time) {
 // delivery. The caller holds the lock.
 func (r *runner) await(ln *lane, legs []leg, alone bool, now time.Time) {
 	first := &legs[0]
+	r.hasten(first, now)
 	for _, l := range legs[1:] {
 		if !l.f.behind {
 			continue

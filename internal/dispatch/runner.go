@@ -350,6 +350,7 @@ func (r *runner) turn(f flight, end func(now time.Time)) (flight, bool) {
 // land lets the lane of a delivery go on, or wait for it. The caller holds the
 // lock.
 func (r *runner) land(l *leg, now time.Time) {
+	r.hasten(l, now)
 	same := l.a.State == pombo.Pending && l.f.generation == r.generation
 	switch {
 	case l.f.parked != nil && same:
@@ -361,6 +362,15 @@ func (r *runner) land(l *leg, now time.Time) {
 		l.f.lane.unready = l.unready() && l.f.lane.phase == waiting
 	default:
 		r.win.finish(l.f.lane, now)
+	}
+}
+
+// hasten lets a delivery be tried again at once if the webhook was changed after the
+// attempt was judged: the change has hurried those that waited then. The caller holds
+// the lock.
+func (r *runner) hasten(l *leg, now time.Time) {
+	if l.f.version != r.version && l.a.State == pombo.Pending {
+		l.due, l.asked = now, time.Time{}
 	}
 }
 

@@ -140,6 +140,38 @@ func TestAnAnswerFromAnOldURLIsNotHeldAgainstTheEvent(t *testing.T) {
 	})
 }
 
+// A change that comes when an answer is judged, and its lane does not wait yet.
+func TestAURLThatChangesWhileAnAnswerIsStored(t *testing.T) {
+	for _, failures := range []int{0, 5} { // the sixth failure is one to compare
+		rc := &receiver{t: t, answer: func(_ posted, r *http.Request) int {
+			if r.URL.Path == "/old" {
+				return http.StatusNotFound
+			}
+			return http.StatusOK
+		}}
+		onPipe(t, rc.ServeHTTP, Options{}, func(b *bench) {
+			w := hook("w")
+			w.URL = "http://receiver.test/old"
+			b.store.onSettle = func(a pombo.Attempt) {
+				if a.Number > failures {
+					b.d.SetWebhook(hook("w"))
+				}
+			}
+			b.d.SetWebhook(w)
+			b.add("w", "a")
+			for b.store.row(1).Attempts <= failures {
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if d := b.store.row(1); d.State != pombo.Delivered {
+				t.Errorf("the delivery is %s after %d attempts", d.State, d.Attempts)
+			}
+		})
+	}
+}
+
 func TestGoneIsTold(t *testing.T) {
 	rc := &receiver{t: t, answer: func(posted, *http.Request) int { return http.StatusGone }}
 	var b *bench
