@@ -29,7 +29,7 @@ func ordinaryText() *events.Message {
 // takes a fifth to a third of that.
 func BenchmarkText(b *testing.B) { benchmark(b, ordinaryText()) }
 
-// A text costs 22 allocations, of 2 kB together.
+// A text costs 29 allocations, of 2 kB together.
 func TestAllocationsOfText(t *testing.T) {
 	s, evt := scope(), ordinaryText()
 	got := testing.AllocsPerRun(100, func() {
@@ -37,7 +37,7 @@ func TestAllocationsOfText(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if got > 30 { // 22, and a few more with the race detector
+	if got > 36 { // 29, and a few more with the race detector
 		t.Errorf("%v allocations for a text", got)
 	}
 }
