@@ -452,7 +452,7 @@ func (p *parser) unicodeEscape(buf []byte) ([]byte, error) {
 	return utf8.AppendRune(buf, r), nil
 }
 
-// hex4 decodes the escape \uXXXX at offset i.
+// hex4 decodes the escape at offset i: \u and four hexadecimal digits.
 func (p *parser) hex4(i int) (rune, bool) {
 	if i+6 > len(p.src) || p.src[i] != '\\' || p.src[i+1] != 'u' {
 		return 0, false
