@@ -16,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 
+	"pombo"
 	"pombo/internal/store"
 	"pombo/internal/store/session"
 )
@@ -75,6 +76,12 @@ func (p phone) decrypt(address, turned string, plaintext []byte, more ...func(ct
 	})
 }
 
+// commit commits the open unit with events.
+func (p phone) commit(events ...pombo.Event) error {
+	p.End(true, events...)
+	return p.Flush(within(p.t))
+}
+
 func (p phone) wantSession(address, want string) {
 	p.t.Helper()
 	if got, err := p.GetSession(within(p.t), address); err != nil || string(got) != want {
@@ -116,7 +123,7 @@ func TestUnit(t *testing.T) {
 		must(t, p.PutManySessions(p.Sending(within(t)), map[string][]byte{"4_1:0": []byte("4")}))
 		p.again().wantSession("1_1:0", "0")
 
-		must(t, p.Commit(within(t), event(i, "a")))
+		must(t, p.commit(event(i, "a")))
 		for _, q := range []phone{p, p.again()} {
 			q.wantSession("1_1:0", "1")
 			q.wantSession("3_1:0", "3")
@@ -159,7 +166,7 @@ func TestUnitEnds(t *testing.T) {
 		}
 		must(t, p.decrypt("1_1:0", "dropped", text(t)))
 		p.End(false)
-		must(t, p.Commit(within(t)))
+		must(t, p.Flush(within(t)))
 		p.wantSession("1_1:0", "0")
 		p.again().wantSession("1_1:0", "0")
 
@@ -193,7 +200,7 @@ func TestUnitFails(t *testing.T) {
 			turned := fmt.Sprint(n + 1)
 			must(t, p.decrypt("1_1:0", turned, text(t)))
 			at.Store(op)
-			if err := p.Commit(within(t), event(i, turned)); !errors.Is(err, store.ErrUnavailable) {
+			if err := p.commit(event(i, turned)); !errors.Is(err, store.ErrUnavailable) {
 				t.Fatalf("failing at %s: %v", op, err)
 			}
 			ds, err := s.Pending(within(t), hook.ID, 0, 10)
@@ -206,7 +213,7 @@ func TestUnitFails(t *testing.T) {
 			if want := n + len(op)/len("committed"); len(ds) != want {
 				t.Errorf("after failing at %s there are %d deliveries, want %d", op, len(ds), want)
 			}
-			must(t, p.Commit(within(t), event(i, turned)))
+			must(t, p.commit(event(i, turned)))
 			p.again().wantSession("1_1:0", turned)
 			p.wantSession("1_1:0", turned)
 			before = turned
@@ -276,7 +283,7 @@ func TestRiders(t *testing.T) {
 		must(t, p.PutIdentity(p.Sending(within(t)), "1_1:0", [32]byte{1}))
 		check(p, true)
 		check(p.again(), false)
-		must(t, p.Commit(within(t), event(i, "a")))
+		must(t, p.commit(event(i, "a")))
 		check(p, true)
 		check(p.again(), true)
 		if ok, err := p.again().IsTrustedIdentity(within(t), "1_1:0", [32]byte{2}); err != nil || ok {
@@ -409,7 +416,7 @@ func TestUnitsBeside(t *testing.T) {
 					must(t, p.PutMessageSecret(within(t), deviceJID, deviceJID, fmt.Sprintf("%d/%d", l, n), []byte("s")))
 					must(t, p.decrypt(address, fmt.Sprint(n), text(t)))
 					e := event(i, fmt.Sprintf("%d/%d", l, n))
-					must(t, p.Commit(within(t), e))
+					must(t, p.commit(e))
 					p.wantSession(address, fmt.Sprint(n))
 				}
 			})

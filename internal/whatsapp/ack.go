@@ -16,9 +16,10 @@ import (
 
 // handle is the ack rule. whatsmeow confirms a stanza to WhatsApp when this
 // returns true, so it returns true only when everything that was made of the
-// stanza is committed.
+// stanza is committed. If it leaves the confirmation to the line's confirmer, which
+// waits for the same, it returns false.
 //
-// Before it returns false the line is over. That is needed because false by
+// In every other case the line is over before it returns false. That is needed because false by
 // itself does little: later stanzas would still be handled, the one that failed
 // would come again only after a reconnect, and some kinds (calls, receipts that
 // name several messages, pictures, answers of the phone to a request for a lost
@@ -54,6 +55,9 @@ func (l *line) handle(evt any) (committed bool) {
 		return false
 	}
 	l.s.outgoing.settle(l.ctx, evt)
+	if l.confirmLater(evt, made) {
+		return false
+	}
 	err := l.keepPeer(evt)
 	if err == nil {
 		err = l.commit(evt, made)
@@ -71,22 +75,40 @@ func (l *line) handle(evt any) (committed bool) {
 // commit returns when all that was made of evt is on the disk, and all that
 // whatsmeow wrote to read it.
 func (l *line) commit(evt any, made []pombo.Event) error {
-	now := time.Now()
-	for i := range made {
-		made[i].Time = now // when it got here; the message has its own time in it
-	}
 	u := l.units()
 	switch {
-	case isMessage(evt) && u != nil:
-		return l.commitMessage(u, made)
-	case len(made) == 0 && isMessage(evt):
-		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
-	case len(made) == 0:
+	case len(made) == 0 && !isMessage(evt):
 		return nil
+	case u != nil:
+		l.add(u, evt, made)
+		return l.insist(l.ctx, "append events", u.Flush)
+	case len(made) == 0:
+		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
 	}
+	stamp(made)
 	return l.insist(l.ctx, "append events", func(ctx context.Context) error {
 		return l.s.n.o.Sink.Append(ctx, made...)
 	})
+}
+
+// add lets the events that were made of evt go with the next commit, and with them
+// what whatsmeow wrote to read it. From then on others may read that.
+func (l *line) add(u unit, evt any, made []pombo.Event) {
+	stamp(made)
+	if !isMessage(evt) {
+		u.Add(made...)
+		return
+	}
+	u.End(true, made...)
+	l.turn.release()
+}
+
+// stamp notes when events got here; a message has its own time in it.
+func stamp(made []pombo.Event) {
+	now := time.Now()
+	for i := range made {
+		made[i].Time = now
+	}
 }
 
 // translate never loses an event: what cannot be translated, it gives as it

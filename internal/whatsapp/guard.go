@@ -164,6 +164,18 @@ func protected(ctx context.Context, fn func(context.Context) error) (err error) 
 	return fn(ctx)
 }
 
+// GetBufferedEvent finds the plaintext of a message that was decrypted before, and
+// has no unit.
+func (g *guard) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (*store.BufferedEvent, error) {
+	found, err := get(g, ctx, "GetBufferedEvent", func(ctx context.Context) (*store.BufferedEvent, error) {
+		return g.in.GetBufferedEvent(ctx, ciphertextHash)
+	})
+	if found != nil && err == nil {
+		g.endUnit()
+	}
+	return found, err
+}
+
 // PutBufferedEvent notes, inside a transaction, where its result will be found.
 func (g *guard) PutBufferedEvent(ctx context.Context, hash [32]byte, plaintext []byte, serverTimestamp time.Time) error {
 	err := g.do(ctx, "PutBufferedEvent", func(ctx context.Context) error {

@@ -162,12 +162,6 @@ func (g *guard) GetPrivacyToken(ctx context.Context, user types.JID) (*store.Pri
 	return get(g, ctx, "GetPrivacyToken", func(ctx context.Context) (*store.PrivacyToken, error) { return g.in.GetPrivacyToken(ctx, user) })
 }
 
-func (g *guard) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (*store.BufferedEvent, error) {
-	return get(g, ctx, "GetBufferedEvent", func(ctx context.Context) (*store.BufferedEvent, error) {
-		return g.in.GetBufferedEvent(ctx, ciphertextHash)
-	})
-}
-
 func (g *guard) ClearBufferedEventPlaintext(ctx context.Context, ciphertextHash [32]byte) error {
 	return g.doUnsynced(ctx, "ClearBufferedEventPlaintext", func(ctx context.Context) error { return g.in.ClearBufferedEventPlaintext(ctx, ciphertextHash) })
 }

@@ -49,6 +49,8 @@ type line struct {
 	turn    turn
 	unit    unit // see units
 	chores  chores
+	// Messages whose events are being committed.
+	confirmer confirmer
 
 	// What is fetched beside.
 	appState     appState

@@ -39,7 +39,7 @@ func (l waLogger) Sub(module string) waLog.Logger {
 // message that cannot be decrypted, a lost connection) is daily life here, and
 // what matters is logged by the session itself.
 func (l waLogger) write(level slog.Level, msg string, args []any) {
-	if level < l.least {
+	if level < l.least || msg == handlerFailed {
 		return
 	}
 	level -= slog.LevelInfo - slog.LevelDebug
@@ -57,6 +57,10 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 	}
 	l.log.Log(context.Background(), level, text, "from", "whatsmeow") //nolint:sloglint // the library made the text
 }
+
+// handlerFailed is what whatsmeow logs when it shall not confirm a message
+// (message.go, decryptMessages). That is no failure: see handle.
+const handlerFailed = "Handler for %s failed"
 
 // libsignal writes to the standard output unless it is told otherwise, through a
 // variable that it sets on first use without a lock. What it says is not needed:

@@ -16,12 +16,13 @@ import (
 // message's stanza.
 type stanzaKey struct{}
 
-// watchStanzas lets messages through our hands before whatsmeow confirms those that
-// it cannot read: it reports them (UndecryptableMessage) only after that, so a crash
-// in between would lose the report. Its table of handlers is not exported, and there
-// is no other place where a stanza can be seen on its way. TestStanzasAreWatched fails
-// when whatsmeow renames the table; then such messages are told after their
-// confirmation.
+// watchStanzas lets messages and receipts through our hands before whatsmeow handles
+// them. It confirms messages that it cannot read, and reports them
+// (UndecryptableMessage) only after that, so a crash in between would lose the report;
+// and the confirmer wants to know what is being handled. The table of handlers is not
+// exported, and there is no other place where a stanza can be seen on its way.
+// TestStanzasAreWatched fails when whatsmeow renames the table; then such messages are
+// told after their confirmation, and each stanza waits for the disk.
 func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
 	table := reflect.ValueOf(c).Elem().FieldByName("nodeHandlers")
 	if !table.IsValid() || table.Kind() != reflect.Map || !table.CanAddr() {
@@ -29,16 +30,28 @@ func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
 	}
 	// The table belongs to this client alone, which is not connected yet.
 	table = reflect.NewAt(table.Type(), unsafe.Pointer(table.UnsafeAddr())).Elem() //nolint:gosec // see above
-	watch := reflect.ValueOf(func(ctx context.Context, n *waBinary.Node) {
-		if l.tellUnavailable(n) {
-			c.DangerousInternals().HandleEncryptedMessage(context.WithValue(ctx, stanzaKey{}, n), n) //nolint:staticcheck // there is no other way to it
+	handlers := c.DangerousInternals()                                             //nolint:staticcheck // there is no other way to them
+	watched = true
+	for tag, handle := range map[string]func(context.Context, *waBinary.Node){
+		"message": func(ctx context.Context, n *waBinary.Node) {
+			if l.tellUnavailable(n) {
+				defer l.confirmer.watch(n)()
+				handlers.HandleEncryptedMessage(context.WithValue(ctx, stanzaKey{}, n), n)
+			}
+		},
+		"receipt": func(ctx context.Context, n *waBinary.Node) {
+			defer l.confirmer.watch(n)()
+			handlers.HandleReceipt(ctx, n)
+		},
+	} {
+		ours, key := reflect.ValueOf(handle), reflect.ValueOf(tag)
+		if !table.MapIndex(key).IsValid() || !ours.CanConvert(table.Type().Elem()) {
+			watched = false
+			continue
 		}
-	})
-	if !table.MapIndex(reflect.ValueOf("message")).IsValid() || !watch.CanConvert(table.Type().Elem()) {
-		return false
+		table.SetMapIndex(key, ours.Convert(table.Type().Elem()))
 	}
-	table.SetMapIndex(reflect.ValueOf("message"), watch.Convert(table.Type().Elem()))
-	return true
+	return watched
 }
 
 // tellUnavailable appends the event of a message that comes without content. It

@@ -16,20 +16,29 @@ import (
 // store (sqlstore) is not: it commits each write by itself, and keeps the
 // message's plaintext until it is told that the event is safe.
 //
-// The unit of a message has the line's turn from its decryption to its commit: if
-// a send went between, it would commit a ratchet whose message may yet be dropped,
-// and could not be read when it comes again.
+// The unit of a message has the line's turn from its decryption to its end: what
+// is read of a session between is not true if the message is dropped.
 type unit interface {
-	// Commit commits the open unit, if there is one, with events. It can be repeated.
-	Commit(ctx context.Context, events ...pombo.Event) error
-	// Open tells whether a message was decrypted and not committed.
+	journal
+	// Open tells whether a message was decrypted and its unit not ended.
 	Open() bool
-	// End closes the unit; keep lets it go with the next commit.
-	End(keep bool)
+	// End closes the unit; keep lets it go with the next commit, together with the
+	// events of its message.
+	End(keep bool, events ...pombo.Event)
 	// Sending marks the context of a message that we encrypt.
 	Sending(ctx context.Context) context.Context
 	// Migrated tells whether there is nothing to move to the LID of a phone number.
 	Migrated(pn types.JID) bool
+}
+
+// journal takes a line's events in order, and commits them with all that the line
+// has changed before.
+type journal interface {
+	// Add lets events go with the next commit.
+	Add(events ...pombo.Event)
+	// Flush returns when what was added and ended before is committed. It can be
+	// repeated.
+	Flush(ctx context.Context) error
 }
 
 // units returns the line's unit, nil if its stores have none.
@@ -37,15 +46,6 @@ func (l *line) units() unit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.unit
-}
-
-// commitMessage commits the events of a message with its unit.
-func (l *line) commitMessage(u unit, made []pombo.Event) error {
-	err := l.insist(l.ctx, "append events", func(ctx context.Context) error { return u.Commit(ctx, made...) })
-	if err == nil {
-		l.turn.release()
-	}
-	return err
 }
 
 // isMessage tells whether evt is what whatsmeow has decrypted.

@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,22 +68,25 @@ type fakeUnit struct {
 	calls []string
 }
 
-func (f *fakeUnit) Commit(_ context.Context, made ...pombo.Event) error {
-	f.open = false
-	f.calls = append(f.calls, "commit")
+func (f *fakeUnit) Add(made ...pombo.Event) {
 	for _, e := range made {
 		f.calls = append(f.calls, e.Key)
 	}
+}
+
+func (f *fakeUnit) Flush(context.Context) error {
+	f.calls = append(f.calls, "flush")
 	return nil
 }
 
 func (f *fakeUnit) Open() bool { return f.open }
 
-func (f *fakeUnit) End(keep bool) {
+func (f *fakeUnit) End(keep bool, made ...pombo.Event) {
 	if f.open {
 		f.calls = append(f.calls, map[bool]string{true: "keep", false: "drop"}[keep])
 	}
 	f.open = false
+	f.Add(made...)
 }
 
 func (*fakeUnit) Sending(ctx context.Context) context.Context { return ctx }
@@ -125,8 +129,8 @@ func TestUnitOfLine(t *testing.T) {
 	l.turn.give(owner)
 	decrypt()
 	l.end(errBroken) // what was not committed goes with the line
-	want := []string{"keep", "commit", "the event"}
-	if len(f.calls) != len(want) || f.calls[0] != want[0] || f.calls[1] != want[1] || f.calls[2] != want[2] {
+	want := []string{"keep", "keep", "the event", "flush"}
+	if !slices.Equal(f.calls, want) {
 		t.Errorf("the unit was asked to %q, want %q", f.calls, want)
 	}
 }

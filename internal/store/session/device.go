@@ -18,7 +18,7 @@ import (
 //
 // Reading and writing one session excludes no other by itself: who encrypts, and
 // who decrypts, must take turns (from GetManySessions or GetSession to the Put;
-// from DoDecryptionTxn to Commit).
+// from DoDecryptionTxn to End).
 type Device struct {
 	c     *Container
 	jid   string
@@ -35,6 +35,7 @@ type Device struct {
 	mu     sync.Mutex
 	unit   overlay // nil: none is open
 	riders overlay
+	events []pombo.Event // that go with the next commit, in order
 
 	committing chan struct{} // capacity 1: one commit of rows at a time
 	preKeys    sync.Mutex
@@ -46,9 +47,10 @@ var _ store.AllStores = (*Device)(nil)
 
 // What internal/whatsapp looks for in a device's stores.
 var _ interface {
-	Commit(ctx context.Context, events ...pombo.Event) error
+	Add(events ...pombo.Event)
+	Flush(ctx context.Context) error
 	Open() bool
-	End(keep bool)
+	End(keep bool, events ...pombo.Event)
 	Sending(ctx context.Context) context.Context
 	Migrated(pn types.JID) bool
 	Atomically(ctx context.Context, fn func(context.Context) error) error
@@ -146,50 +148,45 @@ func (d *Device) view(ctx context.Context, k key, unit bool, query string, args 
 	return value, nil
 }
 
-// through commits changes, with the riders.
+// through commits changes, with all that waits.
 func (d *Device) through(ctx context.Context, changes overlay, w *Writes) error {
 	if err := d.lock(ctx); err != nil {
 		return err
 	}
 	defer d.unlock()
-	if err := d.commit(ctx, w, nil, d.riders, changes); err != nil {
+	if err := d.commit(ctx, w, d.riders, changes); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for k := range changes { // what still waits is older
+	for k := range changes { // what the unit has is older
 		delete(d.unit, k)
-		delete(d.riders, k)
 	}
 	return nil
 }
 
-// Commit commits the open unit, if there is one, together with events.
-func (d *Device) Commit(ctx context.Context, events ...pombo.Event) error {
-	if err := d.lock(ctx); err != nil {
-		return err
-	}
-	defer d.unlock()
+// Add lets events go with the next commit, whichever it is: in the order in which
+// they were added, and none before what was added or ended earlier.
+func (d *Device) Add(events ...pombo.Event) {
 	d.mu.Lock()
-	unit := d.unit
-	d.mu.Unlock()
-	err := d.commit(ctx, nil, events, d.riders, unit)
-	if err == nil {
-		d.End(true) // what joined it meanwhile goes with the next commit
-	}
-	return err
+	defer d.mu.Unlock()
+	d.events = append(d.events, events...)
 }
 
-// Open tells whether a unit waits for Commit or End.
+// Flush returns when all that was added and ended before the call is committed. It
+// can be repeated.
+func (d *Device) Flush(ctx context.Context) error { return d.through(ctx, nil, nil) }
+
+// Open tells whether a unit waits for End.
 func (d *Device) Open() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.unit != nil
 }
 
-// End closes the unit without an event. keep says that it goes with the next
-// commit; otherwise it never was.
-func (d *Device) End(keep bool) {
+// End closes the unit. keep says that it goes with the next commit, together with
+// the events that were in its message; otherwise it never was.
+func (d *Device) End(keep bool, events ...pombo.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if keep {
@@ -198,6 +195,7 @@ func (d *Device) End(keep bool) {
 		}
 	}
 	d.unit = nil
+	d.events = append(d.events, events...)
 }
 
 func (d *Device) lock(ctx context.Context) error {
@@ -211,11 +209,11 @@ func (d *Device) lock(ctx context.Context) error {
 
 func (d *Device) unlock() { <-d.committing }
 
-// commit commits what is in overlays, later ones over earlier ones, and takes it
-// out of them. After a failure nobody knows whether it took place: what is in the
-// cache of it may be old, and the overlays stay as they are. The caller has the
-// lock.
-func (d *Device) commit(ctx context.Context, w *Writes, events []pombo.Event, overlays ...overlay) error {
+// commit commits what is in overlays, later ones over earlier ones, with the
+// events that wait, and takes it out of them. After a failure nobody knows whether
+// it took place: what is in the cache of it may be old, and all stays as it is. The
+// caller has the lock.
+func (d *Device) commit(ctx context.Context, w *Writes, overlays ...overlay) error {
 	if w == nil {
 		w = &Writes{}
 	}
@@ -227,6 +225,7 @@ func (d *Device) commit(ctx context.Context, w *Writes, events []pombo.Event, ov
 			w.add(k, e)
 		}
 	}
+	events := slices.Clone(d.events)
 	d.mu.Unlock()
 	if w.Empty() && len(events) == 0 {
 		return nil
@@ -241,6 +240,9 @@ func (d *Device) commit(ctx context.Context, w *Writes, events []pombo.Event, ov
 	err := d.c.writer.Write(ctx, w, events...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err == nil {
+		d.events = slices.Delete(d.events, 0, len(events))
+	}
 	for _, r := range taken {
 		d.c.settled(r, err)
 		if err != nil {

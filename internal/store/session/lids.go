@@ -14,8 +14,9 @@ import (
 // LIDs are the same for all devices, so they are kept for all. Only what a device
 // has learnt and not committed yet is its own.
 
-// ridersLimit is how many changes may wait for the next commit.
-const ridersLimit = 256
+// ridersLimit is how many changes may wait for the next commit: far more than the
+// messages have that are read while one commit is under way.
+const ridersLimit = 1024
 
 // GetLIDForPN returns the LID of a phone number, of the same device; empty if it is
 // not known. Error: pn is no phone number.

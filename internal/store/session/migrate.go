@@ -50,14 +50,9 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 		}
 		changes[k] = e
 	}
-	if err := d.commit(ctx, nil, nil, d.riders, changes); err != nil {
+	if err := d.commit(ctx, nil, d.riders, changes); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	for k := range changes {
-		delete(d.riders, k)
-	}
-	d.mu.Unlock()
 	d.c.cache.put(d.key(migratedKind, from), true, 0)
 	return nil
 }

@@ -172,7 +172,7 @@ func (d *Device) deleteAll(ctx context.Context, kind kind, user, query string) e
 	w := &Writes{}
 	w.run(query, d.jid, prefix)
 	defer d.c.cache.removeAll(d.jid, kind, prefix)
-	return d.commit(ctx, w, nil, d.riders)
+	return d.commit(ctx, w, d.riders)
 }
 
 // GetSenderKey returns the key of a sender in a group, nil if there is none.
