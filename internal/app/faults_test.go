@@ -166,8 +166,9 @@ func TestStoreFailsAtRandom(t *testing.T) {
 	ledger := pombotest.NewLedger(traffic, receiver)
 	fault.broken.Store(true)
 	stop := traffic.Answering(t, gateway.Client, 20*time.Millisecond)
-	for range 4 {
-		traffic.Write(t, 4)
+	const rounds, failures = 100, 20
+	for i := 0; i < rounds && fault.failed.Load() < failures; i++ {
+		traffic.Write(t, 1)
 		ledger.Await(t)
 	}
 	fault.broken.Store(false)
@@ -175,7 +176,7 @@ func TestStoreFailsAtRandom(t *testing.T) {
 		t.Error("no text was sent")
 	}
 	ledger.Check(t)
-	if fault.failed.Load() < 20 {
+	if fault.failed.Load() < failures {
 		t.Errorf("only %d transactions failed", fault.failed.Load())
 	}
 }

@@ -2,7 +2,7 @@
 // whatsmeow's client.
 //
 // It owns the rule that a stanza is confirmed to WhatsApp only after what was
-// made of it is committed (ack.go), the guard between whatsmeow and its stores
+// made of it is committed (ack.go, confirm.go), the guard between whatsmeow and its stores
 // that keeps a failing store from becoming a confirmation (guard.go), and the
 // life of a connection: pairing, logging in, reconnecting, logging out.
 //

@@ -124,7 +124,7 @@ func answerOf(m *waE2E.Message) *waE2E.PeerDataOperationRequestResponseMessage {
 }
 
 // DoDecryptionTxn runs a decryption. What it changes is kept if it succeeds: in
-// the unit, which waits for Commit or End; or, if the plaintext was put apart, it
+// the unit, which waits for End; or, if the plaintext was put apart, it
 // is committed when this returns. An open unit must have been ended before.
 func (d *Device) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	if within(ctx) != nil {

@@ -16,10 +16,14 @@
 //
 //	DoDecryptionTxn   reads through the unit; if decrypting fails, nothing is kept
 //	PutSenderKey      joins the unit that is open
-//	Commit            unit, riders and events: one transaction
+//	End               closes the unit: it rides, with its events
+//	Flush             all that rides: one transaction
 //
 // Before the commit nothing of the message is on disk: WhatsApp sends it again and
-// it decrypts again. After it all is there.
+// it decrypts again. After it all is there. Between End and the commit the next
+// message may be decrypted, or one encrypted: that reads what rides, and is not
+// committed before it or without it, since every commit of a device takes all that
+// rides, and there is one at a time.
 //
 // A message of which it is not certain that exactly one event follows (see
 // oneEvent) goes the way of sqlstore: its plaintext is committed with the unit,
@@ -27,10 +31,10 @@
 //
 // # Riders
 //
-// What does no harm if it is committed early, or never because the process dies
-// before the message is confirmed (message secrets, LIDs), waits for the next
-// commit of the device, whichever it is. Everything else is written through:
-// committed when the call returns.
+// Units that were closed, and what does no harm if it is committed early, or never
+// because the process dies before the message is confirmed (message secrets, LIDs),
+// wait for the next commit of the device, whichever it is. Everything else is written
+// through: committed when the call returns.
 //
 // # The cache
 //
