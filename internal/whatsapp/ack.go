@@ -34,8 +34,7 @@ func (l *line) handle(evt any) (committed bool) {
 	defer l.leave()
 	defer func() {
 		if p := recover(); p != nil {
-			l.log.Error("handling an event panicked: starting over", "event", fmt.Sprintf("%T", evt), "panic", p, "stack", string(debug.Stack()))
-			l.end(fmt.Errorf("handling %T panicked: %v", evt, p))
+			l.panicked(fmt.Sprintf("handling %T", evt), p)
 			committed = false
 		}
 	}()
@@ -70,6 +69,13 @@ func (l *line) handle(evt any) (committed bool) {
 	l.follow(evt, made)
 	l.followPeer(evt)
 	return true
+}
+
+// panicked makes the line over after a panic. It is called by the function that
+// has recovered.
+func (l *line) panicked(doing string, p any) {
+	l.log.Error("a panic: starting over", "doing", doing, "panic", p, "stack", string(debug.Stack()))
+	l.end(fmt.Errorf("%s panicked: %v", doing, p))
 }
 
 // commit returns when all that was made of evt is on the disk, and all that

@@ -49,9 +49,9 @@ const (
 
 // watch notes a stanza before whatsmeow handles it. The function returned is called
 // afterwards. A stanza of several parts makes several events and is confirmed once,
-// by whatsmeow.
+// by whatsmeow, and so is a channel's message, which is not encrypted.
 func (c *confirmer) watch(n *waBinary.Node) (handled func()) {
-	if len(n.GetChildrenByTag("enc")) > 1 || len(n.GetChildrenByTag("participants")) > 0 {
+	if n.Tag == "message" && len(n.GetChildrenByTag("enc")) != 1 || len(n.GetChildrenByTag("participants")) > 0 {
 		return func() {}
 	}
 	c.note(&waBinary.Node{Tag: n.Tag, Attrs: n.Attrs})
@@ -144,6 +144,11 @@ func (c *confirmer) await(bytes int, over <-chan struct{}) bool {
 // confirm commits and confirms what waits, and returns when nothing does.
 func (l *line) confirm(u unit) {
 	defer l.leave()
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked("confirming", p)
+		}
+	}()
 	c := &l.confirmer
 	for {
 		batch := c.next()
