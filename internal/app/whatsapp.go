@@ -47,7 +47,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		DataDir: a.o.Config.Server.DataDir, Version: pinned(cfg.PhoneVersion),
 		File:    a.fileNamer(),
 		QRLimit: cfg.QRCodeLimit, PhoneClient: cfg.PhoneClient, PhoneName: string(cfg.PhoneName),
-		Unsynced: unsynced, Sync: a.store.Sync,
+		Unsynced:   unsynced,
 		WrapStores: a.o.Faults.Stores, OnEvent: a.o.Faults.OnEvent,
 		Patience: a.o.Faults.Patience, MaxBackoff: a.o.Faults.MaxBackoff,
 	})

@@ -17,23 +17,11 @@ import (
 // committed after them: the next commit without the mark takes them to the disk
 // too, since SQLite's write-ahead log is synced as a whole, from its beginning.
 //
-// So what WhatsApp's library writes while it reads a message costs no fsync of its
-// own: the append of the event that was in it comes after, and only that one is
-// what WhatsApp's confirmation waits for. On PostgreSQL the mark has no effect.
+// So what WhatsApp's library writes while it reads a part of the history, or a page
+// of the app state, costs no fsync of its own: the append of what is told of it comes
+// after, and waits. On PostgreSQL the mark has no effect.
 func Unsynced(ctx context.Context) context.Context {
 	return context.WithValue(ctx, unsyncedKey{}, true)
-}
-
-// Sync waits until all that was committed is on the disk, also by commits with the
-// mark of Unsynced. Error: Unavailable.
-func (s *Store) Sync(context.Context) error {
-	if err := s.askFault("sync"); err != nil {
-		return unavailable("waiting for the disk", err)
-	}
-	if err := s.backend.sync(); err != nil {
-		return unavailable("waiting for the disk", err)
-	}
-	return nil
 }
 
 // sync waits until the write-ahead log is on the disk, whoever wrote it. What is

@@ -83,13 +83,11 @@ func (l *line) panicked(doing string, p any) {
 func (l *line) commit(evt any, made []pombo.Event) error {
 	u := l.units()
 	switch {
-	case len(made) == 0 && !isMessage(evt):
-		return nil
-	case u != nil:
+	case u != nil && (isMessage(evt) || len(made) > 0):
 		l.add(u, evt, made)
 		return l.insist(l.ctx, "append events", u.Flush)
 	case len(made) == 0:
-		return l.insist(l.ctx, "wait for the disk", l.s.n.o.Sync)
+		return nil
 	}
 	stamp(made)
 	return l.insist(l.ctx, "append events", func(ctx context.Context) error {

@@ -67,13 +67,6 @@ func (t *txn) do(ctx context.Context, op string, fn func(context.Context) error)
 	return nil
 }
 
-// doUnsynced is do for a write that the append of the event comes after. What a
-// line writes while it reads a message is kept from a power cut by that append,
-// or by what handle does for messages without an event.
-func (g *guard) doUnsynced(ctx context.Context, op string, fn func(context.Context) error) error {
-	return g.do(g.l.s.n.o.Unsynced(ctx), op, fn)
-}
-
 // get is do for calls that return a value.
 //
 //nolint:revive // it reads like do, which as a method has its guard first
@@ -123,8 +116,7 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 			if g.unit != nil {
 				g.unit.End(false) // what a former try left whose answer was lost
 			}
-			ctx := g.l.s.n.o.Unsynced(context.WithValue(ctx, txnKey{}, t))
-			err = g.in.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+			err = g.in.DoDecryptionTxn(context.WithValue(ctx, txnKey{}, t), func(ctx context.Context) error {
 				decryption = protected(ctx, fn)
 				if t.err != nil {
 					return t.err // roll back, even if the failure did not come through

@@ -40,14 +40,7 @@ func (g *guard) DeleteSession(ctx context.Context, address string) error {
 }
 
 func (g *guard) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
-	// At pairing these are 812 keys, each in a commit of its own; one wait for all.
-	return get(g, ctx, "GetOrGenPreKeys", func(ctx context.Context) ([]*keys.PreKey, error) {
-		made, err := g.in.GetOrGenPreKeys(g.l.s.n.o.Unsynced(ctx), count)
-		if err == nil {
-			err = g.l.s.n.o.Sync(ctx)
-		}
-		return made, err
-	})
+	return get(g, ctx, "GetOrGenPreKeys", func(ctx context.Context) ([]*keys.PreKey, error) { return g.in.GetOrGenPreKeys(ctx, count) })
 }
 
 func (g *guard) GenOnePreKey(ctx context.Context) (*keys.PreKey, error) {
@@ -139,11 +132,11 @@ func (g *guard) GetChatSettings(ctx context.Context, chat types.JID) (types.Loca
 }
 
 func (g *guard) PutMessageSecrets(ctx context.Context, inserts []store.MessageSecretInsert) error {
-	return g.doUnsynced(ctx, "PutMessageSecrets", func(ctx context.Context) error { return g.in.PutMessageSecrets(ctx, inserts) })
+	return g.do(ctx, "PutMessageSecrets", func(ctx context.Context) error { return g.in.PutMessageSecrets(ctx, inserts) })
 }
 
 func (g *guard) PutMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID, secret []byte) error {
-	return g.doUnsynced(ctx, "PutMessageSecret", func(ctx context.Context) error { return g.in.PutMessageSecret(ctx, chat, sender, id, secret) })
+	return g.do(ctx, "PutMessageSecret", func(ctx context.Context) error { return g.in.PutMessageSecret(ctx, chat, sender, id, secret) })
 }
 
 func (g *guard) GetMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID) (a []byte, b types.JID, err error) {
@@ -163,11 +156,11 @@ func (g *guard) GetPrivacyToken(ctx context.Context, user types.JID) (*store.Pri
 }
 
 func (g *guard) ClearBufferedEventPlaintext(ctx context.Context, ciphertextHash [32]byte) error {
-	return g.doUnsynced(ctx, "ClearBufferedEventPlaintext", func(ctx context.Context) error { return g.in.ClearBufferedEventPlaintext(ctx, ciphertextHash) })
+	return g.do(ctx, "ClearBufferedEventPlaintext", func(ctx context.Context) error { return g.in.ClearBufferedEventPlaintext(ctx, ciphertextHash) })
 }
 
 func (g *guard) DeleteOldBufferedHashes(ctx context.Context) error {
-	return g.doUnsynced(ctx, "DeleteOldBufferedHashes", func(ctx context.Context) error { return g.in.DeleteOldBufferedHashes(ctx) })
+	return g.do(ctx, "DeleteOldBufferedHashes", func(ctx context.Context) error { return g.in.DeleteOldBufferedHashes(ctx) })
 }
 
 func (g *guard) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {

@@ -60,9 +60,6 @@ func New(o Options) (*Network, error) {
 	if n.o.Unsynced == nil {
 		n.o.Unsynced = func(ctx context.Context) context.Context { return ctx }
 	}
-	if n.o.Sync == nil {
-		n.o.Sync = func(context.Context) error { return nil }
-	}
 	var err error
 	n.versions, err = newVersions(o.Version, o.DataDir, o.Transport == nil, n.transport, n.log)
 	if err != nil {

@@ -105,12 +105,10 @@ type Options struct {
 	// is 1 s (5 s), or MaxBackoff if that is shorter.
 	MaxBackoff time.Duration
 
-	// Unsynced marks a write whose commit need not wait for the disk: a later one
-	// that does comes before the confirmation, and takes it along. nil: every write
-	// waits by itself.
+	// Unsynced marks a write of the history or of the app state whose commit need not
+	// wait for the disk: the append of what is told of it does, and takes it along.
+	// nil: every write waits by itself.
 	Unsynced func(context.Context) context.Context
-	// Sync waits until all that was written is on the disk. nil: it always is.
-	Sync func(context.Context) error
 
 	// WrapStores is put between the guard and whatsmeow's stores; tests inject
 	// faults with it. nil: nothing is between.
