@@ -26,7 +26,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == childArg {
+		err = runChild(ctx, os.Args[2:], os.Stdin, os.Stdout)
+	} else {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -48,6 +53,8 @@ type settings struct {
 	idle     int           // instances of the last memory measurement
 	settle   time.Duration // between the last work and reading the memory
 	starts   int
+	events   int    // of one burst of deliveries
+	backlog  int    // deliveries that wait while others are made
 	dir      string // parent of the databases' folder
 	postgres string // URL; "" for SQLite
 	profiles string // folder for profiles; "" for none
@@ -57,10 +64,13 @@ type settings struct {
 
 // The parts that can be chosen.
 const (
-	partLoad   = "load"
-	partMemory = "memory"
-	partStart  = "start"
+	partLoad       = "load"
+	partMemory     = "memory"
+	partStart      = "start"
+	partDeliveries = "deliveries"
 )
+
+var allParts = []string{partLoad, partMemory, partStart, partDeliveries}
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
@@ -68,7 +78,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.BoolVar(&s.quick, "quick", false, "run each part once with small numbers: it shows that everything works, and measures nothing")
-	fs.StringVar(&parts, "parts", "load,memory,start", "`parts` to run")
+	fs.StringVar(&parts, "parts", strings.Join(allParts, ","), "`parts` to run")
 	fs.IntVar(&s.runs, "runs", 3, "how often each figure is measured")
 	fs.IntVar(&s.messages, "messages", 10_000, "messages of one burst")
 	fs.DurationVar(&s.steady, "steady", 20*time.Second, "how long one latency measurement lasts")
@@ -77,6 +87,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.IntVar(&s.idle, "idle", 1000, "instances of the largest memory measurement")
 	fs.DurationVar(&s.settle, "settle", 30*time.Second, "pause before memory is read")
 	fs.IntVar(&s.starts, "starts", 10, "cold starts")
+	fs.IntVar(&s.events, "events", 50_000, "events of one burst of deliveries")
+	fs.IntVar(&s.backlog, "backlog", 1_000_000, "deliveries that wait while others are made")
 	fs.StringVar(&s.dir, "dir", os.TempDir(), "`folder` in which the database is put; on a real disk, or nothing here is durable")
 	fs.StringVar(&s.postgres, "postgres", "", "measure with PostgreSQL at this `URL` instead of SQLite, in schemas that are made and dropped")
 	fs.StringVar(&s.profiles, "cpuprofile", "", "put CPU and allocation profiles of one more burst into this `folder`")
@@ -90,15 +102,16 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	s.parts = strings.Split(parts, ",")
 	for _, p := range s.parts {
-		if !slices.Contains([]string{partLoad, partMemory, partStart}, p) {
-			return s, fmt.Errorf("-parts has %q: it is a list of load, memory and start", p)
+		if !slices.Contains(allParts, p) {
+			return s, fmt.Errorf("-parts has %q: it is a list of %s", p, strings.Join(allParts, ", "))
 		}
 	}
 	if s.quick {
+		s.events, s.backlog = 2000, 5000
 		s.runs, s.messages, s.steady, s.many, s.idle, s.settle, s.starts = 1, 300, time.Second, 3, 5, 200*time.Millisecond, 2
 	}
 	for name, n := range map[string]int{
-		"runs": s.runs, "messages": s.messages, "rate": s.rate, "many": s.many, "idle": s.idle, "starts": s.starts,
+		"runs": s.runs, "messages": s.messages, "rate": s.rate, "many": s.many, "idle": s.idle, "starts": s.starts, "events": s.events, "backlog": s.backlog,
 	} {
 		if n < 1 {
 			return s, fmt.Errorf("-%s is %d: it is at least 1", name, n)
@@ -117,8 +130,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	if err := b.build(ctx); err != nil {
-		return err
+	if slices.ContainsFunc(s.parts, func(p string) bool { return p != partDeliveries }) {
+		if err := b.build(ctx); err != nil {
+			return err
+		}
 	}
 	if err := b.describeMachine(ctx); err != nil {
 		return err
@@ -155,6 +170,8 @@ func (b *bench) run(ctx context.Context, part string) error {
 		return nil
 	case partMemory:
 		return b.memory(ctx)
+	case partDeliveries:
+		return b.deliveries(ctx)
 	default:
 		return b.coldStart(ctx)
 	}

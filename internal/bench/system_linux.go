@@ -55,6 +55,22 @@ func residentMB(pid int) (float64, error) {
 	return 0, fmt.Errorf("%s has no VmRSS", path)
 }
 
+// sockets returns how many sockets a process has open.
+func sockets(pid int) (n int, err error) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		// One that was closed meanwhile is none.
+		if to, err := os.Readlink(filepath.Join(dir, f.Name())); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // cpuModel returns the processor's name.
 func cpuModel() (string, error) {
 	info, err := os.ReadFile("/proc/cpuinfo")
@@ -79,12 +95,12 @@ func inMemory(dir string) (bool, error) {
 	return fs.Type == tmpfsMagic || fs.Type == ramfsMagic, nil
 }
 
-// fsyncRate returns how often a second the disk below dir makes a written page
-// durable: 4 KiB pwrite and fdatasync in a loop.
-func fsyncRate(dir string, d time.Duration) (rate float64, err error) {
+// fsyncTimes returns how long the disk below dir takes to make a written page
+// durable, again and again for d: 4 KiB pwrite and fdatasync in a loop.
+func fsyncTimes(dir string, d time.Duration) (times []time.Duration, err error) {
 	f, err := os.Create(filepath.Join(dir, "fsync"))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil {
@@ -98,22 +114,22 @@ func fsyncRate(dir string, d time.Duration) (rate float64, err error) {
 	page := make([]byte, 4<<10)
 	for i := range pages {
 		if _, err := f.WriteAt(page, int64(i*len(page))); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if err := f.Sync(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	n, start := 0, time.Now()
-	for time.Since(start) < d {
-		page[0] = byte(n)
-		if _, err := f.WriteAt(page, int64(n%pages*len(page))); err != nil {
-			return 0, err
+	for start := time.Now(); time.Since(start) < d; {
+		began := time.Now()
+		page[0] = byte(len(times))
+		if _, err := f.WriteAt(page, int64(len(times)%pages*len(page))); err != nil {
+			return nil, err
 		}
 		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return 0, err
+			return nil, err
 		}
-		n++
+		times = append(times, time.Since(began))
 	}
-	return float64(n) / time.Since(start).Seconds(), nil
+	return times, nil
 }

@@ -9,8 +9,10 @@ import (
 
 var errLinux = errors.New("the benchmark needs Linux, from which it reads what processes use")
 
-func cpuTime(int) (time.Duration, error)               { return 0, errLinux }
-func residentMB(int) (float64, error)                  { return 0, errLinux }
-func cpuModel() (string, error)                        { return "", errLinux }
-func inMemory(string) (bool, error)                    { return false, errLinux }
-func fsyncRate(string, time.Duration) (float64, error) { return 0, errLinux }
+func cpuTime(int) (time.Duration, error) { return 0, errLinux }
+func residentMB(int) (float64, error)    { return 0, errLinux }
+func cpuModel() (string, error)          { return "", errLinux }
+func inMemory(string) (bool, error)      { return false, errLinux }
+func sockets(int) (int, error)           { return 0, errLinux }
+
+func fsyncTimes(string, time.Duration) ([]time.Duration, error) { return nil, errLinux }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// steadies measures a steady load, at half of the rate of the bursts, in three
+// situations in turn: one webhook; 1,000 webhooks; one webhook while the deliveries
+// of another, which is down, wait.
+func (d *delivering) steadies(ctx context.Context) error {
+	full := filepath.Join(d.dir, "full")
+	if err := d.fill(ctx, full); err != nil {
+		return fmt.Errorf("making a backlog: %w", err)
+	}
+	rate := median(d.rate) / 2
+	for i := range d.bench.runs {
+		times, err := fsyncTimes(d.bench.dir, time.Second)
+		if err != nil {
+			return err
+		}
+		d.disk = append(d.disk, milliseconds(percentile(times, 99)))
+		for _, s := range []struct {
+			name   string
+			folder string
+			open   openOrder
+			into   *steadyFigures
+		}{
+			{"one", "", openOrder{}, &d.few},
+			{"many", "", openOrder{Each: true}, &d.many},
+			{"backlog", full, openOrder{Down: true}, &d.deep},
+		} {
+			s.open.Instances = steadyInstances
+			last := s.folder != "" && i == d.bench.runs-1
+			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, rate, s.into, last); err != nil {
+				return fmt.Errorf("steady load, %s, run %d: %w", s.name, i+1, err)
+			}
+		}
+		d.manyRatio = append(d.manyRatio, d.many.cpu[i]/d.few.cpu[i])
+		d.deepRatio = append(d.deepRatio, d.deep.cpu[i]/d.few.cpu[i])
+	}
+	return nil
+}
+
+// backlogRun stands in the backlog's events, which are spread over as many chats as
+// there are instances.
+const backlogRun = "BACKLOG-"
+
+func (d *delivering) fill(ctx context.Context, folder string) (err error) {
+	began := time.Now()
+	g, err := d.opened(ctx, folder, openOrder{Instances: steadyInstances, Down: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.stop()) }()
+	err = g.call(ctx, "fill", loadOrder{Run: backlogRun, Events: d.backlog, Chats: loadChats}, nil)
+	d.say("deliveries: %d wait, after %.0f s", d.backlog, time.Since(began).Seconds())
+	return err
+}
+
+// situation measures one run of a steady load. With last, the backlog is delivered
+// after it.
+func (d *delivering) situation(ctx context.Context, name, folder string, o openOrder, rate float64, f *steadyFigures, last bool) (err error) {
+	g, err := d.opened(ctx, folder, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.stop()) }()
+	length := steadyTime
+	if d.quick {
+		length = time.Second
+	}
+	if err := d.steady(ctx, g, rate, warmTime, nil); err != nil { // warms up
+		return err
+	}
+	if err := g.call(ctx, "peaks", struct{}{}, nil); err != nil {
+		return err
+	}
+	ended, err := d.profiling(ctx, g, name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.steady(ctx, g, rate, length, f), ended()); err != nil {
+		return err
+	}
+	var p peaks
+	if err := g.call(ctx, "peaks", struct{}{}, &p); err != nil {
+		return err
+	}
+	f.peaks = append(f.peaks, p)
+	n := len(f.cpu) - 1
+	d.say("%s: %.0f/s, p50 %.1f ms, p99 %.1f ms, %.0f µs each, %.0f MB, %d sockets, %d goroutines", name, rate, f.p50[n], f.p99[n], f.cpu[n], p.RSS, p.Sockets, p.Goroutines)
+	if last {
+		return d.drain(ctx, g)
+	}
+	return nil
+}
+
+func (d *delivering) steady(ctx context.Context, g *child, rate float64, length time.Duration, f *steadyFigures) error {
+	perChat := max(int(rate*length.Seconds())/loadChats, 1)
+	events, run := perChat*loadChats, d.newRun()
+	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: perChat, Ordered: true, Times: true}); err != nil {
+		return err
+	}
+	before, err := cpuTime(g.p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	var sent steadyResult
+	if err := g.call(ctx, "steady", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: steadyInstances, Rate: rate}, &sent); err != nil {
+		return err
+	}
+	a, err := d.arrivals(ctx)
+	if err := errors.Join(err, pause(ctx, drain)); err != nil || f == nil {
+		return err
+	}
+	after, err := cpuTime(g.p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	latencies := make([]time.Duration, events)
+	for i := range latencies {
+		latencies[i] = time.Duration(a.At[i] - sent.Sent[i])
+	}
+	f.p50 = append(f.p50, milliseconds(percentile(latencies, 50)))
+	f.p99 = append(f.p99, milliseconds(percentile(latencies, 99)))
+	f.longest = append(f.longest, milliseconds(percentile(latencies, 100)))
+	f.cpu = append(f.cpu, perEvent(after-before, events))
+	return nil
+}
+
+// drain lets the webhook answer that was down, and measures how its backlog goes.
+func (d *delivering) drain(ctx context.Context, g *child) error {
+	some := min(drained, d.backlog) / loadChats * loadChats
+	if err := d.expect(ctx, expectation{Run: backlogRun, Chats: loadChats, PerChat: d.backlog/loadChats + 1, Ordered: true, Enough: some}); err != nil {
+		return err
+	}
+	before, err := cpuTime(g.p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	began := time.Now().UnixNano()
+	ended, err := d.profiling(ctx, g, "deliveries-drain")
+	if err != nil {
+		return err
+	}
+	if err := g.call(ctx, "answer", hookURL(steadyInstances, d.port), nil); err != nil {
+		return err
+	}
+	a, err := d.arrivals(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := cpuTime(g.p.cmd.Process.Pid)
+	if err := errors.Join(err, ended()); err != nil {
+		return err
+	}
+	d.drainRate = append(d.drainRate, perSecond(some, began, a.Last))
+	d.drainCPU = append(d.drainCPU, perEvent(after-before, some))
+	if err := g.call(ctx, "peaks", struct{}{}, &d.drainPeaks); err != nil {
+		return err
+	}
+	d.say("deliveries: of the backlog %.0f/s, %.0f µs each, %.0f MB", d.drainRate[0], d.drainCPU[0], d.drainPeaks.RSS)
+	return nil
+}
+
+func (d *delivering) report() {
+	r := &d.bench.report
+	backlog := fmt.Sprintf("%d waiting for another webhook", d.backlog)
+	r.add(fmt.Sprintf("deliveries: a bare client posts %d events, %d at a time", d.events, posters), "events/s", goal{}, d.bare...)
+	r.add("— the gateway's store and dispatcher, first append to last arrival", "events/s", goal{}, d.rate...)
+	r.add("— ratio", "", goal{least: 0.4}, d.ratio...)
+	r.add("— processor time of the bare client", "µs/event", goal{}, d.bareCPU...)
+	r.add("— processor time of store and dispatcher", "µs/event", goal{}, d.cpu...)
+	r.add("fsync of 4 KiB on this disk, alone, p99", "ms", goal{}, d.disk...)
+	half := fmt.Sprintf("%.0f events/s", median(d.rate)/2)
+	for _, s := range []struct {
+		name string
+		f    *steadyFigures
+		most float64
+	}{{"1 webhook", &d.few, 15}, {fmt.Sprintf("%d webhooks", steadyInstances), &d.many, 0}, {"1 webhook, " + backlog, &d.deep, 0}} {
+		r.add(half+", "+s.name+": append to arrival, p50", "ms", goal{}, s.f.p50...)
+		r.add("— p99", "ms", goal{most: s.most}, s.f.p99...)
+		r.add("— longest", "ms", goal{}, s.f.longest...)
+		r.add("— processor time", "µs/event", goal{}, s.f.cpu...)
+		var rss, open, routines []float64
+		for _, p := range s.f.peaks {
+			rss, open, routines = append(rss, p.RSS), append(open, float64(p.Sockets)), append(routines, float64(p.Goroutines))
+		}
+		r.add("— memory (RSS), most", "MB", goal{most: 150}, rss...)
+		r.add("— sockets, most", "", goal{}, open...)
+		r.add("— goroutines, most", "", goal{}, routines...)
+	}
+	r.add(fmt.Sprintf("processor time with %d webhooks : with 1", steadyInstances), "", goal{most: 1.2}, d.manyRatio...)
+	r.add("processor time with "+backlog+" : with none", "", goal{most: 1.2}, d.deepRatio...)
+	r.add("that backlog, once its webhook answers", "events/s", goal{}, d.drainRate...)
+	r.add("— processor time", "µs/event", goal{}, d.drainCPU...)
+	r.add("— memory (RSS), most", "MB", goal{most: 150}, d.drainPeaks.RSS)
+	r.add("— sockets, most", "", goal{}, float64(d.drainPeaks.Sockets))
+}
