@@ -14,7 +14,6 @@ const (
 	loadChats       = 1000
 	burstInstances  = 100
 	steadyInstances = 1000
-	steadyTime      = 10 * time.Second
 	warmTime        = time.Second
 	// drained is how much of the backlog is delivered in the end.
 	drained = 100_000
@@ -38,8 +37,10 @@ func (b *bench) deliveries(ctx context.Context) (err error) {
 			return fmt.Errorf("burst %d: %w", i+1, err)
 		}
 	}
-	if err := d.steadies(ctx); err != nil {
-		return err
+	if b.steady > 0 {
+		if err := d.steadies(ctx); err != nil {
+			return err
+		}
 	}
 	d.report()
 	return nil
@@ -55,6 +56,7 @@ type delivering struct {
 	runs     int // so far
 
 	bare, rate, ratio, bareCPU, cpu []float64
+	written                         []float64 // KB/event
 	disk                            []float64 // ms, the 99th percentile of fsync
 	drainRate, drainCPU             []float64
 	drainPeaks                      peaks
@@ -162,11 +164,7 @@ func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err e
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: d.events / loadChats, Ordered: true}); err != nil {
 		return 0, 0, err
 	}
-	ended, err := d.profiling(ctx, g, fmt.Sprintf("deliveries-burst-%d", i))
-	if err != nil {
-		return 0, 0, err
-	}
-	before, err := cpuTime(g.p.cmd.Process.Pid)
+	used, err := d.using(ctx, g, fmt.Sprintf("deliveries-burst-%d", i))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -179,8 +177,26 @@ func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err e
 	if err := errors.Join(err, pause(ctx, drain)); err != nil {
 		return 0, 0, err
 	}
-	after, err := cpuTime(g.p.cmd.Process.Pid)
-	return perSecond(events, w.Began, a.Last), perEvent(after-before, events), errors.Join(err, ended())
+	time, written, err := used()
+	d.written = append(d.written, float64(written)/1e3/float64(events))
+	return perSecond(events, w.Began, a.Last), perEvent(time, events), err
+}
+
+// using begins to measure what a gateway uses, and profiles it if that is wanted,
+// until the returned function is called.
+func (d *delivering) using(ctx context.Context, g *child, name string) (used func() (cpu time.Duration, written int64, err error), err error) {
+	ended, err := d.profiling(ctx, g, name)
+	if err != nil {
+		return nil, err
+	}
+	pid := g.p.cmd.Process.Pid
+	cpu, err1 := cpuTime(pid)
+	written, err2 := writtenBytes(pid)
+	return func() (time.Duration, int64, error) {
+		c, err1 := cpuTime(pid)
+		w, err2 := writtenBytes(pid)
+		return c - cpu, w - written, errors.Join(err1, err2, ended())
+	}, errors.Join(err1, err2)
 }
 
 // warm delivers one event of each chat, so that connections are open.

@@ -69,21 +69,13 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 		return err
 	}
 	defer func() { err = errors.Join(err, g.stop()) }()
-	length := steadyTime
-	if d.quick {
-		length = time.Second
-	}
-	if err := d.steady(ctx, g, rate, warmTime, nil); err != nil { // warms up
+	if err := d.load(ctx, g, name+"-warm", rate, warmTime, nil); err != nil { // warms up
 		return err
 	}
 	if err := g.call(ctx, "peaks", struct{}{}, nil); err != nil {
 		return err
 	}
-	ended, err := d.profiling(ctx, g, name)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(d.steady(ctx, g, rate, length, f), ended()); err != nil {
+	if err := d.load(ctx, g, name, rate, d.bench.steady/2, f); err != nil {
 		return err
 	}
 	var p peaks
@@ -99,13 +91,14 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 	return nil
 }
 
-func (d *delivering) steady(ctx context.Context, g *child, rate float64, length time.Duration, f *steadyFigures) error {
+// load appends at a rate for a time.
+func (d *delivering) load(ctx context.Context, g *child, name string, rate float64, length time.Duration, f *steadyFigures) error {
 	perChat := max(int(rate*length.Seconds())/loadChats, 1)
 	events, run := perChat*loadChats, d.newRun()
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: perChat, Ordered: true, Times: true}); err != nil {
 		return err
 	}
-	before, err := cpuTime(g.p.cmd.Process.Pid)
+	used, err := d.using(ctx, g, name)
 	if err != nil {
 		return err
 	}
@@ -114,11 +107,11 @@ func (d *delivering) steady(ctx context.Context, g *child, rate float64, length 
 		return err
 	}
 	a, err := d.arrivals(ctx)
-	if err := errors.Join(err, pause(ctx, drain)); err != nil || f == nil {
+	if err := errors.Join(err, pause(ctx, drain)); err != nil {
 		return err
 	}
-	after, err := cpuTime(g.p.cmd.Process.Pid)
-	if err != nil {
+	cpu, _, err := used()
+	if err != nil || f == nil {
 		return err
 	}
 	latencies := make([]time.Duration, events)
@@ -128,7 +121,7 @@ func (d *delivering) steady(ctx context.Context, g *child, rate float64, length 
 	f.p50 = append(f.p50, milliseconds(percentile(latencies, 50)))
 	f.p99 = append(f.p99, milliseconds(percentile(latencies, 99)))
 	f.longest = append(f.longest, milliseconds(percentile(latencies, 100)))
-	f.cpu = append(f.cpu, perEvent(after-before, events))
+	f.cpu = append(f.cpu, perEvent(cpu, events))
 	return nil
 }
 
@@ -138,12 +131,8 @@ func (d *delivering) drain(ctx context.Context, g *child) error {
 	if err := d.expect(ctx, expectation{Run: backlogRun, Chats: loadChats, PerChat: d.backlog/loadChats + 1, Ordered: true, Enough: some}); err != nil {
 		return err
 	}
-	before, err := cpuTime(g.p.cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
 	began := time.Now().UnixNano()
-	ended, err := d.profiling(ctx, g, "deliveries-drain")
+	used, err := d.using(ctx, g, "deliveries-drain")
 	if err != nil {
 		return err
 	}
@@ -154,12 +143,12 @@ func (d *delivering) drain(ctx context.Context, g *child) error {
 	if err != nil {
 		return err
 	}
-	after, err := cpuTime(g.p.cmd.Process.Pid)
-	if err := errors.Join(err, ended()); err != nil {
+	cpu, _, err := used()
+	if err != nil {
 		return err
 	}
 	d.drainRate = append(d.drainRate, perSecond(some, began, a.Last))
-	d.drainCPU = append(d.drainCPU, perEvent(after-before, some))
+	d.drainCPU = append(d.drainCPU, perEvent(cpu, some))
 	if err := g.call(ctx, "peaks", struct{}{}, &d.drainPeaks); err != nil {
 		return err
 	}
@@ -175,7 +164,11 @@ func (d *delivering) report() {
 	r.add("— ratio", "", goal{least: 0.4}, d.ratio...)
 	r.add("— processor time of the bare client", "µs/event", goal{}, d.bareCPU...)
 	r.add("— processor time of store and dispatcher", "µs/event", goal{}, d.cpu...)
+	r.add("— written by it, to files and sockets", "KB/event", goal{}, d.written...)
 	r.add("fsync of 4 KiB on this disk, alone, p99", "ms", goal{}, d.disk...)
+	if len(d.disk) == 0 {
+		return
+	}
 	half := fmt.Sprintf("%.0f events/s", median(d.rate)/2)
 	for _, s := range []struct {
 		name string

@@ -55,6 +55,23 @@ func residentMB(pid int) (float64, error) {
 	return 0, fmt.Errorf("%s has no VmRSS", path)
 }
 
+// writtenBytes returns how many bytes a process has handed to write calls, for files
+// and sockets (proc_pid_io(5), wchar).
+func writtenBytes(pid int) (int64, error) {
+	path := fmt.Sprintf("/proc/%d/io", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var n int64
+		if found, _ := fmt.Sscanf(line, "wchar: %d", &n); found == 1 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no wchar", path)
+}
+
 // sockets returns how many sockets a process has open.
 func sockets(pid int) (n int, err error) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)

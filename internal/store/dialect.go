@@ -115,10 +115,14 @@ func prepareBulk(ctx context.Context, d dialect, db *sql.DB, head string, casts 
 					text.WriteString(", ")
 				}
 				n++
+				place := fmt.Sprintf("$%d", n)
+				if d == dialectSQLite {
+					place = "?" // a number is a name there, and names are searched for one by one
+				}
 				if cast == "" {
-					fmt.Fprintf(&text, "$%d", n)
+					text.WriteString(place)
 				} else {
-					fmt.Fprintf(&text, "CAST($%d AS %s)", n, cast)
+					fmt.Fprintf(&text, "CAST(%s AS %s)", place, cast)
 				}
 			}
 			text.WriteByte(')')

@@ -67,8 +67,10 @@ func (s *Store) connectSQLite(ctx context.Context, b *lite, path string) error {
 		return err
 	}
 	var err error
-	// Checkpoints are the checkpointer's: a commit never makes one.
-	if b.writes, err = openLite(path, 1, "wal_autocheckpoint(0)", fmt.Sprintf("cache_size(-%d)", writeCache)); err != nil {
+	// Checkpoints are the checkpointer's: a commit never makes one. What a statement
+	// over several rows would need to be undone alone stays in memory: as a file, it
+	// costs as many writes as the log.
+	if b.writes, err = openLite(path, 1, "wal_autocheckpoint(0)", "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writeCache)); err != nil {
 		return err
 	}
 	for _, reads := range []**sql.DB{&b.reads, &b.deviceReads} {
