@@ -57,6 +57,7 @@ type delivering struct {
 
 	bare, rate, ratio, bareCPU, cpu []float64
 	written                         []float64 // KB/event
+	commits                         []float64
 	disk                            []float64 // ms, the 99th percentile of fsync
 	drainRate, drainCPU             []float64
 	drainPeaks                      peaks
@@ -164,6 +165,9 @@ func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err e
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: d.events / loadChats, Ordered: true}); err != nil {
 		return 0, 0, err
 	}
+	if err := g.call(ctx, "peaks", struct{}{}, nil); err != nil {
+		return 0, 0, err
+	}
 	used, err := d.using(ctx, g, fmt.Sprintf("deliveries-burst-%d", i))
 	if err != nil {
 		return 0, 0, err
@@ -173,10 +177,17 @@ func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err e
 	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: burstInstances}, &w); err != nil {
 		return 0, 0, err
 	}
+	appended := time.Now().UnixNano()
 	a, err := d.arrivals(ctx)
 	if err := errors.Join(err, pause(ctx, drain)); err != nil {
 		return 0, 0, err
 	}
+	var p peaks
+	if err := g.call(ctx, "peaks", struct{}{}, &p); err != nil {
+		return 0, 0, err
+	}
+	d.commits = append(d.commits, float64(p.Commits))
+	d.say("deliveries: appended at %.0f/s in %d transactions", perSecond(events, w.Began, appended), p.Commits)
 	time, written, err := used()
 	d.written = append(d.written, float64(written)/1e3/float64(events))
 	return perSecond(events, w.Began, a.Last), perEvent(time, events), err

@@ -164,6 +164,7 @@ func (d *delivering) report() {
 	r.add("— ratio", "", goal{least: 0.4}, d.ratio...)
 	r.add("— processor time of the bare client", "µs/event", goal{}, d.bareCPU...)
 	r.add("— processor time of store and dispatcher", "µs/event", goal{}, d.cpu...)
+	r.add("— transactions of it", "", goal{}, d.commits...)
 	r.add("— written by it, to files and sockets", "KB/event", goal{}, d.written...)
 	r.add("fsync of 4 KiB on this disk, alone, p99", "ms", goal{}, d.disk...)
 	if len(d.disk) == 0 {

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pombo"
@@ -31,6 +32,7 @@ type gatewayChild struct {
 	deliver *dispatch.Dispatcher
 	names   map[pombo.InstanceID]string
 	backlog pombo.Webhook
+	metrics *counting
 
 	stop    context.CancelFunc
 	ended   chan error
@@ -40,11 +42,25 @@ type gatewayChild struct {
 	peaks peaks
 }
 
+// counting is the gateway's metrics, and counts transactions.
+type counting struct {
+	*metrics.Metrics
+	commits atomic.Int64
+}
+
+// Committed counts a transaction.
+func (c *counting) Committed(took time.Duration, events, attempts int) {
+	c.commits.Add(1)
+	c.Metrics.Committed(took, events, attempts)
+}
+
 // peaks are the largest values seen, twice a second.
 type peaks struct {
 	RSS        float64 // MB
 	Sockets    int
 	Goroutines int
+	// Commits is the number of transactions.
+	Commits int64
 }
 
 // openOrder says what gateway to open.
@@ -81,14 +97,14 @@ func (g *gatewayChild) orders() map[string]handler {
 func (g *gatewayChild) open(ctx context.Context, o openOrder) (any, error) {
 	load := newLoad("", 1, o.Instances)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	counts := metrics.New()
+	g.metrics = &counting{Metrics: metrics.New()}
 	var global *pombo.Webhook
 	if !o.Each {
 		global = &pombo.Webhook{ID: pombo.GlobalWebhookID, Enabled: true, URL: hookURL(0, o.Port), Events: []pombo.EventName{loadEvent}}
 	}
 	var err error
 	g.store, err = store.Open(ctx, store.Options{
-		URI: o.URI, Global: global, Logger: log, Observe: counts,
+		URI: o.URI, Global: global, Logger: log, Observe: g.metrics,
 		OnAppend: func(ds []pombo.Delivery) { g.deliver.Notify(ds) },
 	})
 	if err != nil {
@@ -243,6 +259,7 @@ func (g *gatewayChild) takePeaks(context.Context, json.RawMessage) (any, error) 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.peaks
+	p.Commits = g.metrics.commits.Swap(0)
 	g.peaks = peaks{}
 	return p, nil
 }

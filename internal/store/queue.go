@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,6 +208,10 @@ func (b *batch) empty() bool { return len(b.requests) == 0 && len(b.settles) == 
 // 0 means that nothing waits. Settles that failed before come apart, not before
 // hold: they must not fail others.
 func (q *queue) take(apart bool, hold time.Time) (b batch, wait time.Duration) {
+	// Callers who were just answered, and whoever else can run, come first: what they
+	// bring goes into this transaction instead of one more. A lone caller has nobody to
+	// wait for.
+	runtime.Gosched()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if apart {
