@@ -12,7 +12,8 @@ import (
 // How the part "deliveries" loads the gateway.
 const (
 	loadChats       = 1000
-	burstInstances  = 100
+	burstInstances  = 1
+	appenders       = 1000
 	steadyInstances = 1000
 	warmTime        = time.Second
 	// drained is how much of the backlog is delivered in the end.
@@ -174,7 +175,7 @@ func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err e
 	}
 	events := d.events / loadChats * loadChats
 	var w work
-	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: burstInstances}, &w); err != nil {
+	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: burstInstances, Appenders: appenders}, &w); err != nil {
 		return 0, 0, err
 	}
 	appended := time.Now().UnixNano()
@@ -216,7 +217,7 @@ func (d *delivering) warm(ctx context.Context, g *child, instances int) error {
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: 1, Ordered: true}); err != nil {
 		return err
 	}
-	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: loadChats, Chats: loadChats, Instances: instances}, nil); err != nil {
+	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: loadChats, Chats: loadChats, Instances: instances, Appenders: appenders}, nil); err != nil {
 		return err
 	}
 	_, err := d.arrivals(ctx)

@@ -58,6 +58,9 @@ type loadOrder struct {
 	Events    int
 	Chats     int
 	Instances int
+	// Appenders is how many events of a burst are appended at a time; each appender
+	// has chats of its own.
+	Appenders int
 	Rate      float64 // events/s; of steady
 }
 
@@ -73,10 +76,10 @@ func (g *gatewayChild) burst(ctx context.Context, o loadOrder) (any, error) {
 	}
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
-	for k := range o.Instances {
+	for k := range o.Appenders {
 		group.Go(func() error {
 			for first := 0; first < o.Events; first += o.Chats {
-				for i := first + k; i < min(first+o.Chats, o.Events); i += o.Instances {
+				for i := first + k; i < min(first+o.Chats, o.Events); i += o.Appenders {
 					if err := g.store.Append(ctx, events[i]); err != nil {
 						return err
 					}
