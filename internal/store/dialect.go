@@ -96,11 +96,19 @@ type bulk struct {
 	sizes [len(bulkSizes)]statement
 }
 
+// failing makes a statement leave what it did when it fails: its transaction is
+// rolled back in any case. Otherwise SQLite copies each page that the statement
+// changes, to undo the statement alone.
+var failing = strings.NewReplacer("INSERT INTO ", "INSERT OR FAIL INTO ", "UPDATE ", "UPDATE OR FAIL ")
+
 // prepareBulk compiles head + rows + tail, where a row is a parenthesis of one
 // placeholder for each cast. A cast names the type that PostgreSQL cannot infer
 // for itself (in a VALUES list that is not an INSERT's); "" needs none.
 func prepareBulk(ctx context.Context, d dialect, db *sql.DB, head string, casts []string, tail string) (bulk, error) {
 	var b bulk
+	if d == dialectSQLite {
+		head = failing.Replace(head)
+	}
 	for i, rows := range bulkSizes {
 		var text strings.Builder
 		text.WriteString(head)

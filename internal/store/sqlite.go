@@ -23,7 +23,7 @@ const (
 	// beside the writer. A connection costs up to its page cache (readCache).
 	readConns = 6
 	// Page caches in KiB. What is not in them is mostly in the system's own cache.
-	readCache, writeCache = 1000, 4000
+	readCache, writeCache = 1000, 16000
 	// busyTimeout, in milliseconds, is for other programs that look into the file
 	// (a backup, a shell). Between Pombo's own connections there is nothing to
 	// wait for: all writes use one.
