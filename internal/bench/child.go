@@ -104,8 +104,8 @@ func (b *bench) startChild(kind string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()                         // the child has its own descriptor
-	cmd := exec.Command(self, childArg, kind) //nolint:noctx // it ends when its input does
+	defer log.Close() // the child has its own descriptor
+	cmd := exec.Command(self, childArg, kind)
 	cmd.Stderr = log
 	c := &child{kind: kind, p: &process{cmd: cmd, log: log.Name(), exited: make(chan struct{})}}
 	if c.in, err = cmd.StdinPipe(); err != nil {

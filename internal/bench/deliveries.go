@@ -12,13 +12,16 @@ import (
 // How the part "deliveries" loads the gateway.
 const (
 	loadChats       = 1000
-	burstInstances  = 1
-	appenders       = 1000
 	steadyInstances = 1000
 	warmTime        = time.Second
 	// drained is how much of the backlog is delivered in the end.
 	drained = 100_000
 )
+
+// bursts are the two ways in which bursts are appended: by one instance that goes on
+// with each of its chats as soon as the chat's last event is committed, and by many,
+// each of which waits for its last event, whatever the chat.
+var bursts = [...]struct{ instances, appenders int }{{1, loadChats}, {100, 100}}
 
 // deliveries measures store and dispatcher alone, against a bare client.
 func (b *bench) deliveries(ctx context.Context) (err error) {
@@ -56,14 +59,22 @@ type delivering struct {
 	made     int // databases so far
 	runs     int // so far
 
-	bare, rate, ratio, bareCPU, cpu []float64
-	written                         []float64 // KB/event
-	commits                         []float64
-	disk                            []float64 // ms, the 99th percentile of fsync
-	drainRate, drainCPU             []float64
-	drainPeaks                      peaks
-	few, many, deep                 steadyFigures
-	manyRatio, deepRatio            []float64
+	bare                 burstFigures
+	bursts               [len(bursts)]burstFigures
+	disk                 []float64 // ms, the 99th percentile of fsync
+	drainRate, drainCPU  []float64
+	drainPeaks           peaks
+	few, many, deep      steadyFigures
+	manyRatio, deepRatio []float64
+}
+
+// burstFigures are those of bursts, a value for each run.
+type burstFigures struct {
+	rate          []float64 // events/s
+	ratio         []float64 // to the bare client
+	cpu, receiver []float64 // µs/event
+	written       []float64 // KB/event
+	commits       []float64
 }
 
 // steadyFigures are those of one situation, a value for each run.
@@ -105,37 +116,46 @@ func (d *delivering) opened(ctx context.Context, folder string, o openOrder) (*c
 
 // compare lets the bare client and then the gateway deliver the same events.
 func (d *delivering) compare(ctx context.Context, i int) error {
-	bare, bareCPU, err := d.postBare(ctx)
-	if err != nil {
+	if err := d.postBare(ctx, &d.bare); err != nil {
 		return fmt.Errorf("the bare client: %w", err)
 	}
-	rate, cpu, err := d.burst(ctx, i)
-	if err != nil {
-		return err
+	for k := range bursts {
+		f := &d.bursts[k]
+		if err := d.burst(ctx, fmt.Sprintf("deliveries-burst-%d-%d", bursts[k].instances, i), bursts[k].instances, bursts[k].appenders, f); err != nil {
+			return fmt.Errorf("%s: %w", instances(bursts[k].instances), err)
+		}
+		f.ratio = append(f.ratio, f.rate[i]/d.bare.rate[i])
+		d.say("deliveries: %.0f/s, bare %.0f/s, ratio %.2f; %.0f µs each, in %.0f transactions", f.rate[i], d.bare.rate[i], f.ratio[i], f.cpu[i], f.commits[i])
 	}
-	d.say("deliveries: bare %.0f/s, gateway %.0f/s, ratio %.2f", bare, rate, rate/bare)
-	d.bare, d.rate, d.ratio = append(d.bare, bare), append(d.rate, rate), append(d.ratio, rate/bare)
-	d.bareCPU, d.cpu = append(d.bareCPU, bareCPU), append(d.cpu, cpu)
 	return nil
 }
 
-func (d *delivering) postBare(ctx context.Context) (rate, cpu float64, err error) {
+func (d *delivering) postBare(ctx context.Context, f *burstFigures) (err error) {
 	c, err := d.startChild("client")
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	run := d.newRun()
-	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: d.events / loadChats}); err != nil {
-		return 0, 0, err
+	run, events := d.newRun(), d.events/loadChats*loadChats
+	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: events / loadChats}); err != nil {
+		return err
 	}
-	events := d.events / loadChats * loadChats
+	used, err := d.using(ctx, nil, "")
+	if err != nil {
+		return err
+	}
 	var w work
 	if err := c.call(ctx, "post", postOrder{URL: hookURL(0, d.port), Run: run, Events: events, Chats: loadChats, Concurrency: posters}, &w); err != nil {
-		return 0, 0, err
+		return err
 	}
 	a, err := d.arrivals(ctx)
-	return perSecond(events, w.Began, a.Last), perEvent(w.CPU, events), err
+	if err != nil {
+		return err
+	}
+	u, err := used()
+	f.rate = append(f.rate, perSecond(events, w.Began, a.Last))
+	f.cpu, f.receiver = append(f.cpu, perEvent(w.CPU, events)), append(f.receiver, perEvent(u.receiver, events))
+	return err
 }
 
 func perSecond(n int, from, to int64) float64 { return float64(n) / time.Duration(to-from).Seconds() }
@@ -153,62 +173,80 @@ func (d *delivering) arrivals(ctx context.Context) (a arrivals, err error) {
 
 // burst appends as fast as it goes, on a new database, and counts from the first
 // append to the last arrival.
-func (d *delivering) burst(ctx context.Context, i int) (rate, cpu float64, err error) {
-	g, err := d.opened(ctx, "", openOrder{Instances: burstInstances})
+func (d *delivering) burst(ctx context.Context, name string, instances, appenders int, f *burstFigures) (err error) {
+	g, err := d.opened(ctx, "", openOrder{Instances: instances})
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, g.stop()) }()
-	if err := d.warm(ctx, g, burstInstances); err != nil {
-		return 0, 0, err
+	if err := d.warm(ctx, g, instances); err != nil {
+		return err
 	}
-	run := d.newRun()
-	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: d.events / loadChats, Ordered: true}); err != nil {
-		return 0, 0, err
+	run, events := d.newRun(), d.events/loadChats*loadChats
+	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: events / loadChats, Ordered: true}); err != nil {
+		return err
 	}
-	if err := g.call(ctx, "peaks", struct{}{}, nil); err != nil {
-		return 0, 0, err
-	}
-	used, err := d.using(ctx, g, fmt.Sprintf("deliveries-burst-%d", i))
+	used, err := d.using(ctx, g, name)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	events := d.events / loadChats * loadChats
 	var w work
-	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: burstInstances, Appenders: appenders}, &w); err != nil {
-		return 0, 0, err
+	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: instances, Appenders: appenders}, &w); err != nil {
+		return err
 	}
-	appended := time.Now().UnixNano()
 	a, err := d.arrivals(ctx)
 	if err := errors.Join(err, pause(ctx, drain)); err != nil {
-		return 0, 0, err
+		return err
 	}
-	var p peaks
-	if err := g.call(ctx, "peaks", struct{}{}, &p); err != nil {
-		return 0, 0, err
-	}
-	d.commits = append(d.commits, float64(p.Commits))
-	d.say("deliveries: appended at %.0f/s in %d transactions", perSecond(events, w.Began, appended), p.Commits)
-	time, written, err := used()
-	d.written = append(d.written, float64(written)/1e3/float64(events))
-	return perSecond(events, w.Began, a.Last), perEvent(time, events), err
+	u, err := used()
+	f.rate = append(f.rate, perSecond(events, w.Began, a.Last))
+	f.cpu, f.receiver = append(f.cpu, perEvent(u.cpu, events)), append(f.receiver, perEvent(u.receiver, events))
+	f.written, f.commits = append(f.written, float64(u.written)/1e3/float64(events)), append(f.commits, float64(u.Commits))
+	return err
 }
 
-// using begins to measure what a gateway uses, and profiles it if that is wanted,
-// until the returned function is called.
-func (d *delivering) using(ctx context.Context, g *child, name string) (used func() (cpu time.Duration, written int64, err error), err error) {
-	ended, err := d.profiling(ctx, g, name)
-	if err != nil {
-		return nil, err
+// consumption is what processes used for a while.
+type consumption struct {
+	cpu, receiver time.Duration
+	written       int64 // bytes, by the gateway
+	peaks
+}
+
+// using begins to measure what a gateway (or nil) and the receiver use, and profiles
+// the gateway if that is wanted, until the returned function is called.
+func (d *delivering) using(ctx context.Context, g *child, name string) (used func() (consumption, error), err error) {
+	if g != nil && d.profiles != "" {
+		path, err := filepath.Abs(filepath.Join(d.profiles, name+".pprof"))
+		if err != nil {
+			return nil, err
+		}
+		if err := g.call(ctx, "profile", path, nil); err != nil {
+			return nil, err
+		}
 	}
-	pid := g.p.cmd.Process.Pid
-	cpu, err1 := cpuTime(pid)
-	written, err2 := writtenBytes(pid)
-	return func() (time.Duration, int64, error) {
-		c, err1 := cpuTime(pid)
-		w, err2 := writtenBytes(pid)
-		return c - cpu, w - written, errors.Join(err1, err2, ended())
-	}, errors.Join(err1, err2)
+	before, err := d.used(ctx, g)
+	return func() (consumption, error) {
+		u, err := d.used(ctx, g)
+		u.cpu, u.receiver, u.written = u.cpu-before.cpu, u.receiver-before.receiver, u.written-before.written
+		if g != nil && d.profiles != "" {
+			err = errors.Join(err, g.call(ctx, "profile", "", nil))
+		}
+		return u, err
+	}, err
+}
+
+// used returns what was used so far, and the peaks since it was asked last.
+func (d *delivering) used(ctx context.Context, g *child) (u consumption, err error) {
+	if u.receiver, err = cpuTime(d.endpoint.p.cmd.Process.Pid); err != nil || g == nil {
+		return u, err
+	}
+	if u.cpu, err = cpuTime(g.p.cmd.Process.Pid); err != nil {
+		return u, err
+	}
+	if u.written, err = writtenBytes(g.p.cmd.Process.Pid); err != nil {
+		return u, err
+	}
+	return u, g.call(ctx, "peaks", struct{}{}, &u.peaks)
 }
 
 // warm delivers one event of each chat, so that connections are open.
@@ -217,22 +255,9 @@ func (d *delivering) warm(ctx context.Context, g *child, instances int) error {
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: 1, Ordered: true}); err != nil {
 		return err
 	}
-	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: loadChats, Chats: loadChats, Instances: instances, Appenders: appenders}, nil); err != nil {
+	if err := g.call(ctx, "burst", loadOrder{Run: run, Events: loadChats, Chats: loadChats, Instances: instances, Appenders: loadChats}, nil); err != nil {
 		return err
 	}
 	_, err := d.arrivals(ctx)
 	return err
-}
-
-// profiling profiles a gateway, if that is wanted, until the returned function is
-// called.
-func (d *delivering) profiling(ctx context.Context, g *child, name string) (end func() error, err error) {
-	if d.profiles == "" {
-		return func() error { return nil }, nil
-	}
-	path, err := filepath.Abs(filepath.Join(d.profiles, name+".pprof"))
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return g.call(ctx, "profile", "", nil) }, g.call(ctx, "profile", path, nil)
 }

@@ -16,7 +16,7 @@ func (d *delivering) steadies(ctx context.Context) error {
 	if err := d.fill(ctx, full); err != nil {
 		return fmt.Errorf("making a backlog: %w", err)
 	}
-	rate := median(d.rate) / 2
+	rate := median(d.bursts[0].rate) / 2
 	for i := range d.bench.runs {
 		times, err := fsyncTimes(d.bench.dir, time.Second)
 		if err != nil {
@@ -72,18 +72,11 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 	if err := d.load(ctx, g, name+"-warm", rate, warmTime, nil); err != nil { // warms up
 		return err
 	}
-	if err := g.call(ctx, "peaks", struct{}{}, nil); err != nil {
-		return err
-	}
 	if err := d.load(ctx, g, name, rate, d.bench.steady/2, f); err != nil {
 		return err
 	}
-	var p peaks
-	if err := g.call(ctx, "peaks", struct{}{}, &p); err != nil {
-		return err
-	}
-	f.peaks = append(f.peaks, p)
 	n := len(f.cpu) - 1
+	p := f.peaks[n]
 	d.say("%s: %.0f/s, p50 %.1f ms, p99 %.1f ms, %.0f µs each, %.0f MB, %d sockets, %d goroutines", name, rate, f.p50[n], f.p99[n], f.cpu[n], p.RSS, p.Sockets, p.Goroutines)
 	if last {
 		return d.drain(ctx, g)
@@ -110,7 +103,7 @@ func (d *delivering) load(ctx context.Context, g *child, name string, rate float
 	if err := errors.Join(err, pause(ctx, drain)); err != nil {
 		return err
 	}
-	cpu, _, err := used()
+	u, err := used()
 	if err != nil || f == nil {
 		return err
 	}
@@ -121,7 +114,8 @@ func (d *delivering) load(ctx context.Context, g *child, name string, rate float
 	f.p50 = append(f.p50, milliseconds(percentile(latencies, 50)))
 	f.p99 = append(f.p99, milliseconds(percentile(latencies, 99)))
 	f.longest = append(f.longest, milliseconds(percentile(latencies, 100)))
-	f.cpu = append(f.cpu, perEvent(cpu, events))
+	f.cpu = append(f.cpu, perEvent(u.cpu, events))
+	f.peaks = append(f.peaks, u.peaks)
 	return nil
 }
 
@@ -143,15 +137,12 @@ func (d *delivering) drain(ctx context.Context, g *child) error {
 	if err != nil {
 		return err
 	}
-	cpu, _, err := used()
+	u, err := used()
 	if err != nil {
 		return err
 	}
 	d.drainRate = append(d.drainRate, perSecond(some, began, a.Last))
-	d.drainCPU = append(d.drainCPU, perEvent(cpu, some))
-	if err := g.call(ctx, "peaks", struct{}{}, &d.drainPeaks); err != nil {
-		return err
-	}
+	d.drainCPU, d.drainPeaks = append(d.drainCPU, perEvent(u.cpu, some)), u.peaks
 	d.say("deliveries: of the backlog %.0f/s, %.0f µs each, %.0f MB", d.drainRate[0], d.drainCPU[0], d.drainPeaks.RSS)
 	return nil
 }
@@ -159,18 +150,26 @@ func (d *delivering) drain(ctx context.Context, g *child) error {
 func (d *delivering) report() {
 	r := &d.bench.report
 	backlog := fmt.Sprintf("%d waiting for another webhook", d.backlog)
-	r.add(fmt.Sprintf("deliveries: a bare client posts %d events, %d at a time", d.events, posters), "events/s", goal{}, d.bare...)
-	r.add("— the gateway's store and dispatcher, first append to last arrival", "events/s", goal{}, d.rate...)
-	r.add("— ratio", "", goal{least: 0.4}, d.ratio...)
-	r.add("— processor time of the bare client", "µs/event", goal{}, d.bareCPU...)
-	r.add("— processor time of store and dispatcher", "µs/event", goal{}, d.cpu...)
-	r.add("— transactions of it", "", goal{}, d.commits...)
-	r.add("— written by it, to files and sockets", "KB/event", goal{}, d.written...)
+	r.add(fmt.Sprintf("deliveries: a bare client posts %d events, %d at a time", d.events, posters), "events/s", goal{}, d.bare.rate...)
+	r.add("— its processor time", "µs/event", goal{}, d.bare.cpu...)
+	r.add("— the receiver's", "µs/event", goal{}, d.bare.receiver...)
+	for k, f := range d.bursts {
+		least := goal{}
+		if k == 0 {
+			least.least = 0.4
+		}
+		r.add(fmt.Sprintf("store and dispatcher, %s, %d appends at a time: first append to last arrival", instances(bursts[k].instances), bursts[k].appenders), "events/s", goal{}, f.rate...)
+		r.add("— ratio to the bare client", "", least, f.ratio...)
+		r.add("— processor time", "µs/event", goal{}, f.cpu...)
+		r.add("— the receiver's", "µs/event", goal{}, f.receiver...)
+		r.add("— transactions", "", goal{}, f.commits...)
+		r.add("— written, to files and sockets", "KB/event", goal{}, f.written...)
+	}
 	r.add("fsync of 4 KiB on this disk, alone, p99", "ms", goal{}, d.disk...)
 	if len(d.disk) == 0 {
 		return
 	}
-	half := fmt.Sprintf("%.0f events/s", median(d.rate)/2)
+	half := fmt.Sprintf("%.0f events/s", median(d.bursts[0].rate)/2)
 	for _, s := range []struct {
 		name string
 		f    *steadyFigures

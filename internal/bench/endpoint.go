@@ -92,7 +92,7 @@ func (e *endpoint) orders() map[string]handler {
 // listen starts the server and returns its port. All of 127.0.0.0/8 is this
 // machine's: so one server can be the hosts of many webhooks.
 func (e *endpoint) listen(context.Context, struct{}) (any, error) {
-	l, err := net.Listen("tcp4", "0.0.0.0:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		return nil, err
 	}

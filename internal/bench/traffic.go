@@ -118,7 +118,9 @@ func (g *gatewayChild) steady(ctx context.Context, o loadOrder) (any, error) {
 	for i := range o.Events {
 		due := began.Add(time.Duration(float64(i) / o.Rate * float64(time.Second)))
 		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
+			if err := pause(ctx, wait); err != nil {
+				break // one of the appenders failed; Wait tells why
+			}
 		}
 		s := t.stamp(i)
 		r.Sent[s.Chat*perChat+s.N] = time.Now().UnixNano()
