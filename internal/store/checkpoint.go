@@ -23,6 +23,10 @@ const (
 	// walFrame is the length in bytes of a page of 4 KiB in the log, with its header
 	// (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
 	walFrame = 4096 + 24
+	// walPasses is how often the log is copied before it is begun anew, and walRest the
+	// number of pages that may be left to copy for that: the writer waits for them.
+	walPasses = 4
+	walRest   = 32
 	// walPatience is how long, in milliseconds, the writing connection waits for
 	// readers when the log is cut; if one takes longer, the next look tries again.
 	walPatience = 50
@@ -82,12 +86,20 @@ func (c *checkpointer) run(ctx context.Context) {
 // checkpoint copies what it can. If the log is limit bytes long it is then begun
 // anew, over the writing connection: only there is no one who would have to wait
 // by polling.
-// Little is left to copy by then, and the next commit cuts the file to walLimit
+// Little is left to copy by then: what was written while it was copied is copied in
+// another pass, and so on. The next commit cuts the file to walLimit
 // (journal_size_limit).
 func (c *checkpointer) checkpoint(ctx context.Context, limit int64) error {
-	_, frames, err := checkpointLog(ctx, c.db, "PASSIVE")
-	if err != nil || frames*walFrame < limit {
-		return err
+	var frames int64
+	for range walPasses {
+		before := frames
+		var err error
+		if _, frames, err = checkpointLog(ctx, c.db, "PASSIVE"); err != nil || frames*walFrame < limit {
+			return err
+		}
+		if frames-before <= walRest {
+			break
+		}
 	}
 	conn, err := c.writes.Conn(ctx)
 	if err != nil {
