@@ -133,8 +133,7 @@ func (s *Store) listing(ctx context.Context, webhook string, q pombo.DeliveryQue
 func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.DeliveryQuery) error {
 	var ways []way
 	if q.State == pombo.Pending {
-		ways = append(ways, way{"id", `SELECT id FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND instance_id = $2`,
-			[]any{webhook, string(q.Instance)}})
+		ways = append(ways, way{"id", pendingOf, []any{webhook, string(q.Instance)}})
 	}
 	if q.Chat != "" {
 		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE chat <> '' AND instance_id = $1 AND chat = $2`,
@@ -151,7 +150,14 @@ func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.D
 			return err
 		}
 		if rare {
-			l.with = "WITH few AS MATERIALIZED (" + renumber(w.query, l, w.args) + ") "
+			// Twice as many: there may be more by now.
+			l.with = fmt.Sprintf("WITH few AS MATERIALIZED (%s LIMIT %d) ", renumber(w.query, l, w.args), 2*few)
+			if s.dialect == dialectPostgres {
+				// A plain join would be a hash join, which reads the whole table: "few"
+				// counts as many for PostgreSQL. OFFSET 0 makes it look them up.
+				l.from = "few CROSS JOIN LATERAL (SELECT * FROM pombo_delivery x WHERE x." + w.column + " = few.id OFFSET 0) AS d"
+				return nil
+			}
 			l.from = "few CROSS JOIN pombo_delivery d"
 			l.where = append(l.where, "d."+w.column+" = few.id")
 			return nil
@@ -159,6 +165,11 @@ func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.D
 	}
 	return nil
 }
+
+// pendingOf chooses what is pending of an instance for a webhook. The order is that
+// of the index of lanes: with a LIMIT, PostgreSQL then goes along it. Without, it reads
+// the whole table as long as its statistics are of a time when most was pending.
+const pendingOf = `SELECT id FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND instance_id = $2 ORDER BY chat, id + 0`
 
 // way is a query for the values that a column of the chosen deliveries has.
 type way struct {
@@ -254,14 +265,11 @@ func (s *Store) Health(ctx context.Context, instance pombo.InstanceID, global bo
 	for i, h := range hooks {
 		v := &all[i]
 		v.Webhook = copyWebhook(h.Webhook)
-		// Only what the index has: a backlog of a million rows is counted often.
-		var first sql.NullInt64
-		err := s.read.QueryRowContext(ctx, s.dialect.form(`
-			SELECT COUNT(*), MIN(id + 0) FROM pombo_delivery
-			WHERE webhook_id = $1 AND instance_id = $2 AND state = 'pending' AND id + 0 > $3`),
-			h.ID, string(instance), registry.deadThrough[h.ID]).Scan(&v.Backlog, &first)
-		if err == nil && first.Valid {
-			v.Oldest, err = s.appendedAt(ctx, first.Int64)
+		var first int64
+		var err error
+		v.Backlog, first, err = s.backlogOf(ctx, h.ID, instance, registry.deadThrough[h.ID])
+		if err == nil && first > 0 {
+			v.Oldest, err = s.appendedAt(ctx, first)
 		}
 		if err != nil {
 			return nil, readError(ctx, doing, err)
@@ -276,6 +284,24 @@ func (s *Store) Health(ctx context.Context, instance pombo.InstanceID, global bo
 		}
 	}
 	return all, nil
+}
+
+// backlogOf counts what is pending of an instance for a webhook above an ID, and
+// returns the first ID of it, 0 if there is none. It looks at no more than the index
+// has: a backlog of a million rows is counted often.
+func (s *Store) backlogOf(ctx context.Context, webhook string, instance pombo.InstanceID, after int64) (n int, first int64, err error) {
+	count := func(limit string) error {
+		return s.read.QueryRowContext(ctx, s.dialect.form(`
+			SELECT COUNT(*), COALESCE(MIN(n), 0) FROM (
+				SELECT id + 0 AS n FROM pombo_delivery
+				WHERE webhook_id = $1 AND instance_id = $2 AND state = 'pending' AND id + 0 > $3`+limit+`) AS p`),
+			webhook, string(instance), after).Scan(&n, &first)
+	}
+	// As in pendingOf, the order and the limit are for PostgreSQL, as long as it is few.
+	if err = count(fmt.Sprintf(" ORDER BY chat, id + 0 LIMIT %d", few+1)); err == nil && n > few {
+		err = count("")
+	}
+	return n, first, err
 }
 
 // appendedAt returns when a delivery was appended; zero if it is gone.
