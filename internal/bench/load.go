@@ -38,7 +38,7 @@ func (b *bench) load(ctx context.Context, n int) (err error) {
 			return l.explain(fmt.Errorf("burst %d: %w", i+1, err))
 		}
 	}
-	for i := range b.runs {
+	for i := 0; i < b.runs && b.steady > 0; i++ {
 		if err := l.steady(ctx, fmt.Sprintf("steady-%d", i), chats, &f); err != nil {
 			return l.explain(fmt.Errorf("steady load %d: %w", i+1, err))
 		}

@@ -3,7 +3,10 @@
 //
 // It runs the real program ("pombo serve" and "pombo sandbox", each in a process
 // of its own) on loopback, with an embedded database and its durable defaults,
-// and receives the webhooks itself. It measures; it never judges what is fast
+// and receives the webhooks itself. The part "deliveries" measures store and
+// dispatcher alone, without WhatsApp: it appends to the real ones in a process of
+// their own (gateway.go), with the receiver in another (endpoint.go), against a bare
+// client (client.go). It measures; it never judges what is fast
 // enough beyond setting each figure beside its goal. Loss, disorder and repeats
 // are no figures: they end the run with an error.
 //
@@ -81,7 +84,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.StringVar(&parts, "parts", strings.Join(allParts, ","), "`parts` to run")
 	fs.IntVar(&s.runs, "runs", 3, "how often each figure is measured")
 	fs.IntVar(&s.messages, "messages", 10_000, "messages of one burst")
-	fs.DurationVar(&s.steady, "steady", 20*time.Second, "how long one latency measurement lasts")
+	fs.DurationVar(&s.steady, "steady", 20*time.Second, "how long one latency measurement lasts, of deliveries half as long; 0 for none")
 	fs.IntVar(&s.rate, "rate", 50, "messages a second while it lasts")
 	fs.IntVar(&s.many, "many", 100, "instances of the larger load")
 	fs.IntVar(&s.idle, "idle", 1000, "instances of the largest memory measurement")
