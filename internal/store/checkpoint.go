@@ -7,13 +7,20 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 )
 
 const (
-	// walInterval is the time between two looks at the write-ahead log.
+	// walInterval is the time between two looks at the write-ahead log, and the least
+	// time between two beginnings of it.
 	walInterval = time.Second
+	// walHaste is the time after a look at which the log had grown by walGrowth pages or
+	// more. Each copy ends with a wait for the disk, which commits that come meanwhile
+	// share: the more is copied at once, the longer.
+	walHaste  = walInterval / 4
+	walGrowth = 512
 	// walLimit is the length in bytes from which the log is begun anew. In between
 	// it is copied into the database as it grows, without making anyone wait, but a
 	// log that always has a writer never begins anew by itself. On a full disk the
@@ -56,15 +63,18 @@ func startCheckpointer(path string, writes *sql.DB, log *slog.Logger) (*checkpoi
 
 func (c *checkpointer) run(ctx context.Context) {
 	defer close(c.done)
-	tick := time.NewTicker(walInterval)
-	defer tick.Stop()
-	var seen time.Time
-	for {
+	timer := time.NewTimer(walInterval)
+	defer timer.Stop()
+	var seen, begun time.Time
+	var frames int64 // at the last look
+	next := walInterval
+	for ; ; timer.Reset(next) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
+		next = walInterval
 		info, err := os.Stat(c.wal)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
@@ -76,26 +86,34 @@ func (c *checkpointer) run(ctx context.Context) {
 			continue // nothing was written
 		}
 		seen = info.ModTime()
-		if err := c.checkpoint(ctx, walLimit); err != nil && ctx.Err() == nil {
+		before, limit := frames, int64(walLimit)
+		if time.Since(begun) < walInterval {
+			limit = math.MaxInt64
+		}
+		if frames, err = c.checkpoint(ctx, limit); frames*walFrame >= limit {
+			begun, frames = time.Now(), 0
+		}
+		if frames-before >= walGrowth || frames < before {
+			next = walHaste
+		}
+		if err != nil && ctx.Err() == nil {
 			seen = time.Time{} // try again
 			c.log.Warn("the write-ahead log could not be copied into the database", "error", err)
 		}
 	}
 }
 
-// checkpoint copies what it can. If the log is limit bytes long it is then begun
-// anew, over the writing connection: only there is no one who would have to wait
+// checkpoint copies what it can, and returns how many pages the log had. If it is
+// limit bytes long it is then begun anew, over the writing connection: only there is no one who would have to wait
 // by polling.
 // Little is left to copy by then: what was written while it was copied is copied in
 // another pass, and so on. The next commit cuts the file to walLimit
 // (journal_size_limit).
-func (c *checkpointer) checkpoint(ctx context.Context, limit int64) error {
-	var frames int64
+func (c *checkpointer) checkpoint(ctx context.Context, limit int64) (frames int64, err error) {
 	for range walPasses {
 		before := frames
-		var err error
 		if _, frames, err = checkpointLog(ctx, c.db, "PASSIVE"); err != nil || frames*walFrame < limit {
-			return err
+			return frames, err
 		}
 		if frames-before <= walRest {
 			break
@@ -103,19 +121,19 @@ func (c *checkpointer) checkpoint(ctx context.Context, limit int64) error {
 	}
 	conn, err := c.writes.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("waiting for the writer: %w", err)
+		return frames, fmt.Errorf("waiting for the writer: %w", err)
 	}
 	defer conn.Close()
 	// The patience must be set back whatever happens, also when ctx has ended.
 	defer conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout)) //nolint:errcheck // the next use of the connection would tell
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", walPatience)); err != nil {
-		return err
+		return frames, err
 	}
 	busy, _, err := checkpointLog(ctx, conn, "RESTART")
 	if busy {
 		c.log.Debug("a reader kept the write-ahead log from beginning anew", "bytes", frames*walFrame)
 	}
-	return err
+	return frames, err
 }
 
 // checkpointLog runs a checkpoint; busy says that it could not be completed, and

@@ -97,7 +97,8 @@ func cleanWith(ctx context.Context, s *Store, k retention, now time.Time, perIns
 
 // Checkpoint runs the checkpointer's step with a limit for the log's length.
 func (s *Store) Checkpoint(ctx context.Context, limit int64) error {
-	return s.backend.(*lite).wal.checkpoint(ctx, limit)
+	_, err := s.backend.(*lite).wal.checkpoint(ctx, limit)
+	return err
 }
 
 // LoseWriter closes PostgreSQL's writing connection under the committer.
