@@ -67,7 +67,7 @@ func (c *checkpointer) run(ctx context.Context) {
 	defer timer.Stop()
 	var seen, begun time.Time
 	var frames int64 // at the last look
-	next := walInterval
+	var next time.Duration
 	for ; ; timer.Reset(next) {
 		select {
 		case <-ctx.Done():
