@@ -38,9 +38,19 @@ type DeliverySummary struct {
 // DeliveryDetail is a delivery with what was sent and what came of it.
 type DeliveryDetail struct {
 	Delivery
-	URL      string // posted to, without user and password
-	Payload  []byte // the body as it is posted
+	URL      string       // posted to, without user and password
+	Payload  []byte       // the body as it is posted, but for File
+	File     *PayloadFile // nil: the body has none
 	Attempts []Attempt
+}
+
+// PayloadFile is the file that a delivery carries as base64 in its body.
+type PayloadFile struct {
+	At      int   // where in the payload it goes, with its key
+	Size    int64 // in bytes; what its sender says, until it is here
+	Fetched bool  // it is here
+	// Content is the file, if it was asked for. Close it.
+	Content *MediaFile
 }
 
 // Replay is a request to deliver again: either IDs, or what Query chooses.

@@ -172,10 +172,10 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.openBell()
 	encode := a.encoder()
 	a.deliver = dispatch.New(dispatch.Options{
-		Store: a.store, Encode: encode, Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
+		Store: a.store, Encode: encode.request, Policy: policy(cfg), BlockPrivate: cfg.Webhook.BlockPrivate,
 		Logger: a.log.With("part", "dispatch"), Grace: deliveryGrace, Gone: a.gone, Report: a.reported,
 	})
-	a.seeing = &deliveries{store: a.store, dispatch: a.deliver, encode: encode}
+	a.seeing = &deliveries{store: a.store, dispatch: a.deliver, encode: encode, media: a.media}
 	if a.phones, err = a.openWhatsApp(); err != nil {
 		return err
 	}

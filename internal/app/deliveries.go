@@ -10,6 +10,7 @@ import (
 	"pombo"
 	"pombo/internal/dispatch"
 	"pombo/internal/evolution"
+	"pombo/internal/media"
 	"pombo/internal/store"
 )
 
@@ -17,7 +18,8 @@ import (
 type deliveries struct {
 	store    *store.Store
 	dispatch *dispatch.Dispatcher
-	encode   dispatch.Encoder
+	encode   *encoder
+	media    *media.Manager
 }
 
 // Deliveries lists deliveries.
@@ -25,9 +27,10 @@ func (d *deliveries) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]p
 	return d.store.Deliveries(ctx, q)
 }
 
-// Delivery shows a delivery with its body as it is posted, without the file that a
-// webhook may get with it, and its attempts.
-func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error) {
+// Delivery shows a delivery with its body, as the next attempt would post it, and
+// its attempts. The file that its webhook gets with it is fetched and opened only
+// if file is set.
+func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global, file bool) (pombo.DeliveryDetail, error) {
 	detail, err := d.store.SeeDelivery(ctx, instance, id, global)
 	if err != nil {
 		return detail, err
@@ -39,20 +42,42 @@ func (d *deliveries) Delivery(ctx context.Context, instance pombo.InstanceID, id
 	if !ok {
 		return detail, fmt.Errorf("showing delivery %d: its webhook is not stored", id)
 	}
-	if w.URL == "" {
-		w.URL = "http://removed.invalid" // switched off: the body needs some address
-	} else {
+	if w.URL != "" {
 		detail.URL = dispatch.ShownURL(w.URL)
 	}
-	w.Base64 = false // a file has no place here
-	_, body, _, err := d.encode(detail.Delivery, w)
-	if err != nil {
+	if err := d.showBody(ctx, &detail, w); err != nil {
 		return detail, fmt.Errorf("showing delivery %d: %w", id, err)
 	}
-	if b, ok := body.(dispatch.Bytes); ok {
-		detail.Payload = b
+	if file && detail.File != nil {
+		detail.File.Content, err = d.media.OpenSent(ctx, detail.Event.Attachment.ID)
 	}
-	return detail, nil
+	return detail, err
+}
+
+// showBody sets a delivery's Payload and File.
+func (d *deliveries) showBody(ctx context.Context, detail *pombo.DeliveryDetail, w pombo.Webhook) error {
+	data, attached := detail.Event.Data, detail.Event.Attachment
+	var file *pombo.PayloadFile
+	if carriesFile(detail.Delivery, w) {
+		size, here, missed, err := d.media.Look(ctx, attached.ID)
+		switch {
+		case err != nil:
+			return err
+		case missed != "":
+			data = withInsert(data, attached.Offset, evolution.InsertMissing(missed))
+		default:
+			file = &pombo.PayloadFile{At: attached.Offset, Size: size, Fetched: here}
+		}
+	}
+	body, at, err := d.encode.envelope(detail.Delivery, w, data)
+	if err != nil {
+		return err
+	}
+	if file != nil {
+		file.At += at
+	}
+	detail.Payload, detail.File = body, file
+	return nil
 }
 
 // Health tells how an instance's webhooks are doing.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -17,42 +18,59 @@ import (
 // an instance's life.
 type identity struct{ name, token string }
 
-// encoder makes the request of a delivery: the Evolution API's envelope around
-// the frozen event, and the webhook's headers.
-func (a *App) encoder() dispatch.Encoder {
-	var known sync.Map // pombo.InstanceID → identity
-	expose, serverURL := a.o.Config.Auth.ExposeInFetch, string(a.o.Config.Server.URL)
-	return func(d pombo.Delivery, w pombo.Webhook) (string, dispatch.Body, http.Header, error) {
-		id, err := a.identity(&known, d.Event.Instance)
-		if err != nil {
-			return "", nil, nil, err
-		}
-		url, err := evolution.EventURL(w.URL, w.ByEvents, d.Event.Name)
-		if err != nil {
-			return "", nil, nil, err
-		}
-		header, err := evolution.AttemptHeader(w, d.MessageID, time.Now())
-		if err != nil {
-			return "", nil, nil, err
-		}
-		data, file, err := a.withFile(d, w)
-		if err != nil {
-			return "", nil, nil, err
-		}
-		in := evolution.EnvelopeInput{
-			Event: d.Event.Name, Instance: id.name, Data: data, Destination: w.URL,
-			Time: d.Event.Time, Sender: d.Event.Sender, ServerURL: serverURL,
-		}
-		if expose {
-			in.APIKey = id.token
-		}
-		body, at := evolution.EnvelopeAt(in)
-		if file != nil {
-			file.text, file.at = body, file.at+at
-			return url, file, header, nil
-		}
-		return url, dispatch.Bytes(body), header, nil
+// encoder makes the requests of deliveries: the Evolution API's envelope around the
+// frozen event, and the webhook's headers.
+type encoder struct {
+	a         *App
+	known     sync.Map // pombo.InstanceID → identity
+	expose    bool     // tell the instance's key
+	serverURL string
+}
+
+func (a *App) encoder() *encoder {
+	return &encoder{a: a, expose: a.o.Config.Auth.ExposeInFetch, serverURL: string(a.o.Config.Server.URL)}
+}
+
+// request is a dispatch.Encoder.
+func (e *encoder) request(d pombo.Delivery, w pombo.Webhook) (string, dispatch.Body, http.Header, error) {
+	url, err := evolution.EventURL(w.URL, w.ByEvents, d.Event.Name)
+	if err != nil {
+		return "", nil, nil, err
 	}
+	header, err := evolution.AttemptHeader(w, d.MessageID, time.Now())
+	if err != nil {
+		return "", nil, nil, err
+	}
+	data, file, err := e.a.withFile(d, w)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	body, at, err := e.envelope(d, w, data)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if file != nil {
+		file.text, file.at = body, file.at+at
+		return url, file, header, nil
+	}
+	return url, dispatch.Bytes(body), header, nil
+}
+
+// envelope returns a body with data in it, and where data begins.
+func (e *encoder) envelope(d pombo.Delivery, w pombo.Webhook, data json.RawMessage) (body []byte, at int, err error) {
+	id, err := e.a.identity(&e.known, d.Event.Instance)
+	if err != nil {
+		return nil, 0, err
+	}
+	in := evolution.EnvelopeInput{
+		Event: d.Event.Name, Instance: id.name, Data: data, Destination: w.URL,
+		Time: d.Event.Time, Sender: d.Event.Sender, ServerURL: e.serverURL,
+	}
+	if e.expose {
+		in.APIKey = id.token
+	}
+	body, at = evolution.EnvelopeAt(in)
+	return body, at, nil
 }
 
 // identity looks an instance up, once: also one that is deleted, since the

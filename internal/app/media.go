@@ -67,12 +67,22 @@ func (a *App) fileNamer() func(instance pombo.InstanceID, key string) (id, url s
 // store fails.
 const askStoreAgain = 2 * time.Second
 
+// carriesFile tells whether the event has a file that the webhook wants with it.
+func carriesFile(d pombo.Delivery, w pombo.Webhook) bool {
+	return w.Base64 && d.Event.Attachment.ID != "" && d.Event.Attachment.Offset <= len(d.Event.Data)
+}
+
+// withInsert returns data with what is inserted at a place.
+func withInsert(data []byte, at int, insert evolution.Insert) []byte {
+	return slices.Concat(data[:at], insert.Before, insert.After, data[at:])
+}
+
 // withFile puts what a delivery carries of its file into its data. For an event
 // without one, and a webhook that wants none, data stays as it is.
 func (a *App) withFile(d pombo.Delivery, w pombo.Webhook) (data []byte, file *fileBody, err error) {
 	data = d.Event.Data
 	at := d.Event.Attachment.Offset
-	if d.Event.Attachment.ID == "" || !w.Base64 || at > len(data) {
+	if !carriesFile(d, w) {
 		return data, nil, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -86,12 +96,10 @@ func (a *App) withFile(d pombo.Delivery, w pombo.Webhook) (data []byte, file *fi
 		a.log.Warn("a delivery waits, since its file could not be looked up", "delivery", d.ID, "error", err)
 		return nil, nil, &dispatch.NotReady{Until: time.Now().Add(askStoreAgain)}
 	case missed != "":
-		insert := evolution.InsertMissing(missed)
-		return slices.Concat(data[:at], insert.Before, data[at:]), nil, nil
+		return withInsert(data, at, evolution.InsertMissing(missed)), nil, nil
 	}
 	insert := evolution.InsertFile()
-	data = slices.Concat(data[:at], insert.Before, insert.After, data[at:])
-	return data, &fileBody{path: path, size: size, at: at + len(insert.Before)}, nil
+	return withInsert(data, at, insert), &fileBody{path: path, size: size, at: at + len(insert.Before)}, nil
 }
 
 // fileBody is a body with a file in it, as base64, at a place of the text around it.

@@ -3,7 +3,9 @@ package evolution
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,15 +36,7 @@ func DecodeDeliveryPage(q url.Values) (*DeliveryPage, error) {
 		}
 	}
 	p := &DeliveryPage{}
-	for name := range q {
-		if !isOneOf(name, deliveryParameters) {
-			w := fmt.Sprintf("unknown parameter %q ignored", clip(name, 60))
-			if tip, near := closest(name, deliveryParameters); near {
-				w += fmt.Sprintf(", did you mean %q?", tip)
-			}
-			p.Warnings = append(p.Warnings, w)
-		}
-	}
+	p.Warnings = unknownParameters(q, deliveryParameters)
 	p.Query.Limit = defaultPage
 	for _, m := range known {
 		v := m.value.(string)
@@ -65,13 +59,20 @@ func DecodeDeliveryPage(q url.Values) (*DeliveryPage, error) {
 	return p, nil
 }
 
-func isOneOf(s string, list []string) bool {
-	for _, l := range list {
-		if s == l {
-			return true
+// unknownParameters returns a sentence about each parameter of a query that is not
+// known.
+func unknownParameters(q url.Values, known []string) (warnings []string) {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if slices.Contains(known, name) {
+			continue
 		}
+		w := fmt.Sprintf("unknown parameter %q ignored", clip(name, 60))
+		if tip, near := closest(name, known); near {
+			w += fmt.Sprintf(", did you mean %q?", tip)
+		}
+		warnings = append(warnings, w)
 	}
-	return false
+	return warnings
 }
 
 // setDeliveryFilter sets one condition of a query; path names it in errors.
@@ -231,20 +232,42 @@ func responseText(b []byte) string {
 	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
-// DeliveryFound is the answer to GET /webhook/deliveries/{instance}/{id}.
-func DeliveryFound(d pombo.DeliveryDetail) json.RawMessage {
+// DecodeDeliveryView reads the query of GET /webhook/deliveries/{instance}/{id}: file
+// tells whether the payload's file is asked for. Errors are of kind Invalid.
+func DecodeDeliveryView(q url.Values) (file bool, warnings []string, err error) {
+	switch v := strings.ToLower(q.Get("file")); v {
+	case "", "false":
+	case "true":
+		file = true
+	default:
+		return false, nil, pombo.Errorf(pombo.Invalid, "file is %q: it must be true or false", clip(v, 40))
+	}
+	return file, unknownParameters(q, []string{"file"}), nil
+}
+
+// DeliveryFound is the answer to GET /webhook/deliveries/{instance}/{id}. If the
+// content of the payload's file is there, its base64 belongs between head and tail;
+// otherwise tail is empty.
+func DeliveryFound(d pombo.DeliveryDetail) (head, tail []byte) {
+	row := append(deliveryRow(d.Delivery), member{"url", nullable(d.URL)})
+	if f := d.File; f != nil {
+		row = append(row, member{"payloadFile", ordered{
+			{"path", "data.message.base64"}, {"bytes", f.Size}, {"fetched", f.Fetched}, {"shown", f.Content != nil},
+		}})
+	}
 	attempts := make([]ordered, len(d.Attempts))
 	for i, a := range d.Attempts {
 		attempts[i] = attemptRow(a)
 	}
-	row := deliveryRow(d.Delivery)
-	row = append(row, member{"url", nullable(d.URL)})
-	if json.Valid(d.Payload) {
-		row = append(row, member{"payload", json.RawMessage(d.Payload)})
-	} else {
-		row = append(row, member{"payload", nil})
+	head = raw(row)
+	head = append(head[:len(head)-1:len(head)-1], `,"payload":`...)
+	end := append([]byte(`,"attemptLog":`), raw(attempts)...)
+	end = append(end, '}')
+	if d.File == nil || d.File.Content == nil {
+		return slices.Concat(head, d.Payload, end), nil
 	}
-	return raw(append(row, member{"attemptLog", attempts}))
+	insert := InsertFile()
+	return slices.Concat(head, d.Payload[:d.File.At], insert.Before), slices.Concat(insert.After, d.Payload[d.File.At:], end)
 }
 
 // WebhooksHealth is the answer to GET /webhook/health.

@@ -22,7 +22,7 @@ type WebhookLists interface {
 // webhook are for the bearer of the global key only: global, or Global in a query.
 type Deliveries interface {
 	Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]pombo.DeliverySummary, error)
-	Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error)
+	Delivery(ctx context.Context, instance pombo.InstanceID, id int64, global, file bool) (pombo.DeliveryDetail, error)
 	Health(ctx context.Context, instance pombo.InstanceID, global bool) ([]pombo.WebhookHealth, error)
 	Replay(ctx context.Context, r pombo.Replay) (pombo.ReplayResult, error)
 	Ping(ctx context.Context, v pombo.InstanceView, p pombo.Ping) (pombo.PingResult, error)
@@ -85,11 +85,20 @@ func (s *server) showDelivery(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, pombo.Errorf(pombo.NotFound, "The instance has no delivery %q: GET /webhook/deliveries shows their ids", c.PathValue("id"))
 	}
-	d, err := s.Deliveries.Delivery(c.Context(), c.view.ID, id, c.master)
+	file, warnings, err := evolution.DecodeDeliveryView(c.URL.Query())
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(evolution.DeliveryFound(d))
+	d, err := s.Deliveries.Delivery(c.Context(), c.view.ID, id, c.master, file)
+	if err != nil {
+		return answer{}, err
+	}
+	head, tail := evolution.DeliveryFound(d)
+	a := answer{status: http.StatusOK, body: append(head, tail...), tail: len(tail), warnings: warnings}
+	if d.File != nil {
+		a.file = d.File.Content
+	}
+	return a, nil
 }
 
 func (s *server) webhookHealth(c *call) (answer, error) {

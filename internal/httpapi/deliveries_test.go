@@ -56,8 +56,12 @@ func (s shelf) Deliveries(_ context.Context, q pombo.DeliveryQuery) ([]pombo.Del
 	return []pombo.DeliverySummary{{Delivery: delivery(), Last: &attempt}}, s.do("deliveries %s %v %s %s %s %d", q.Instance, q.Global, q.State, q.Event, q.Chat, q.Limit)
 }
 
-func (s shelf) Delivery(_ context.Context, instance pombo.InstanceID, id int64, global bool) (pombo.DeliveryDetail, error) {
-	return pombo.DeliveryDetail{Delivery: delivery(), URL: "http://x", Payload: []byte(`{"a":"<b>"}`), Attempts: []pombo.Attempt{attempt}}, s.do("delivery %s %d %v", instance, id, global)
+func (s shelf) Delivery(_ context.Context, instance pombo.InstanceID, id int64, global, file bool) (pombo.DeliveryDetail, error) {
+	detail := pombo.DeliveryDetail{Delivery: delivery(), URL: "http://x", Payload: []byte(`{"a":"<b>"}`), Attempts: []pombo.Attempt{attempt}}
+	if file {
+		detail.File = &pombo.PayloadFile{At: 10, Size: 4, Fetched: true, Content: fakeFile()}
+	}
+	return detail, s.do("delivery %s %d %v", instance, id, global)
 }
 
 func (s shelf) Health(_ context.Context, instance pombo.InstanceID, global bool) ([]pombo.WebhookHealth, error) {
@@ -103,6 +107,8 @@ func TestDeliveryRoutes(t *testing.T) {
 	a.expect("GET", "/webhook/deliveries/ana?state=dead&event=messages.upsert&chat=5511&limit=1", "", 200, `{"deliveries":[{`+row+`,"lastAttempt":`+tried+`}],"nextCursor":"1751284800000-7"}`)
 	a.expectWith(anaKey, "GET", "/webhook/deliveries/ana?cursor=1751284800000-7&from=2h&to=2030-01-01", "", 200, `{"deliveries":[{`+row+`,"lastAttempt":`+tried+`}],"nextCursor":null}`)
 	a.expectWith(anaKey, "GET", "/webhook/deliveries/ana/7", "", 200, `{`+row+`,"url":"http://x","payload":{"a":"<b>"},"attemptLog":[`+tried+`]}`)
+	a.expectWith(anaKey, "GET", "/webhook/deliveries/ana/7?file=true", "", 200, `{`+row+`,"url":"http://x",`+
+		`"payloadFile":{"path":"data.message.base64","bytes":4,"fetched":true,"shown":true},"payload":{"a":"<b>","base64":"YWJjZA=="},"attemptLog":[`+tried+`]}`)
 	res := a.request("GET", "/webhook/health/ana", anaKey, "")
 	var health struct {
 		Webhooks []struct {
@@ -119,13 +125,13 @@ func TestDeliveryRoutes(t *testing.T) {
 	a.expectWith(anaKey, "POST", "/webhook/replay/ana", `{"filter":{"state":"dead"}}`, 200, `{"dryRun":false,"matched":2,"replayed":1,"alreadyPending":1,"webhookOff":0,"notFound":0}`)
 	a.expect("POST", "/webhook/test/ana", ``, 200, `{"webhook":"hook","event":"MESSAGES_UPSERT","url":"http://x","messageId":"test_1","ok":false,`+tried[len(`{"number":1,`):])
 	want := []string{
-		"deliveries id-ana true dead MESSAGES_UPSERT 5511@s.whatsapp.net 1", "deliveries id-ana false    50", "delivery id-ana 7 false", "health id-ana false",
+		"deliveries id-ana true dead MESSAGES_UPSERT 5511@s.whatsapp.net 1", "deliveries id-ana false    50", "delivery id-ana 7 false", "delivery id-ana 7 false", "health id-ana false",
 		"replay id-ana true [7 8]  true", "replay id-ana false [] dead false", "ping ana MESSAGES_UPSERT",
 	}
 	if !slices.Equal(a.calls, want) {
 		t.Errorf("calls\n%s\nwant\n%s", strings.Join(a.calls, "\n"), strings.Join(want, "\n"))
 	}
-	for _, target := range []string{"deliveries/ana?state=x", "deliveries/ana?event=x", "deliveries/ana?from=yesterday", "deliveries/ana?limit=0", "deliveries/ana?limit=501", "deliveries/ana?cursor=1"} {
+	for _, target := range []string{"deliveries/ana?state=x", "deliveries/ana?event=x", "deliveries/ana?from=yesterday", "deliveries/ana?limit=0", "deliveries/ana?limit=501", "deliveries/ana?cursor=1", "deliveries/ana/7?file=1"} {
 		if res := a.request("GET", "/webhook/"+target, globalKey, ""); res.status != 400 {
 			t.Errorf("%s: %d %s", target, res.status, res.body)
 		}

@@ -66,8 +66,10 @@ var (
 	}
 	describeShowDelivery = operation{
 		id: "showDelivery", tag: "deliveries", summary: "Show a delivery with all its attempts",
-		status: http.StatusOK, answer: "The delivery, with payload (as it is posted) and attemptLog: when, how long, address, status, error, the first KiB of the answer.",
-		errors: []int{http.StatusServiceUnavailable},
+		text:   "payload is the body as the next attempt would post it. If a file goes with it (webhookBase64), payloadFile says so, and the payload has it only with file=true.",
+		query:  []string{"file: true puts the file into the payload, as it is posted; if it is not here, it is fetched from WhatsApp first."},
+		status: http.StatusOK, answer: "The delivery, with payload, payloadFile? ({path, bytes, fetched, shown}) and attemptLog: when, how long, address, status, error, the first KiB of the answer.",
+		errors: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
 	}
 	describeWebhookHealth = operation{
 		id: "webhookHealth", tag: "deliveries", summary: "Tell how the webhooks are doing",

@@ -172,29 +172,18 @@ const askAgain = 10 * time.Second
 // Waiting while the file is being fetched.
 func (m *Manager) Sent(ctx context.Context, d pombo.Delivery) (path string, size int64, missed string, err error) {
 	id := d.Event.Attachment.ID
-	row, ok, err := m.o.Store.Media(ctx, id)
+	c, err := m.look(ctx, id)
 	switch {
 	case err != nil:
 		return "", 0, "", err
-	case !ok:
-		return "", 0, "The file is no longer kept.", nil
-	case row.Missed != "":
-		return "", 0, row.Missed, nil
-	}
-	path = m.path(id)
-	size = row.Size
-	info, statErr := os.Stat(path)
-	if statErr == nil {
-		size = info.Size()
-	}
-	switch {
-	case size > m.o.LargestSent:
-		row.Missed = fmt.Sprintf("The file has %d bytes, and at most %d are sent with an event (POMBO_MEDIA_BASE64_MAX_MB).", size, m.o.LargestSent)
-		return "", 0, row.Missed, m.o.Store.UpdateMedia(ctx, row)
-	case statErr == nil:
-		return path, size, "", nil
-	case !errors.Is(statErr, os.ErrNotExist):
-		m.log.Error("a file cannot be read", "error", statErr)
+	case c.missed != "":
+		if c.row.ID != "" && c.row.Missed == "" {
+			c.row.Missed = c.missed
+			err = m.o.Store.UpdateMedia(ctx, c.row)
+		}
+		return "", 0, c.missed, err
+	case c.here:
+		return m.path(id), c.size, "", nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -202,4 +191,42 @@ func (m *Manager) Sent(ctx context.Context, d pombo.Delivery) (path string, size
 		return "", 0, "", errClosed
 	}
 	return "", 0, "", &Waiting{Until: time.Now().Add(askAgain)}
+}
+
+// carried is what of its file a delivery carries.
+type carried struct {
+	row    pombo.Media // empty if nothing is known of it
+	size   int64
+	here   bool
+	missed string // why deliveries go without it
+}
+
+func (m *Manager) look(ctx context.Context, id string) (c carried, err error) {
+	row, ok, err := m.o.Store.Media(ctx, id)
+	if err != nil {
+		return c, err
+	}
+	if !ok {
+		return carried{missed: "The file is no longer kept."}, nil
+	}
+	c = carried{row: row, size: row.Size, missed: row.Missed}
+	info, err := os.Stat(m.path(id))
+	switch {
+	case err == nil:
+		c.size, c.here = info.Size(), true
+	case !errors.Is(err, os.ErrNotExist):
+		m.log.Error("a file cannot be read", "error", err)
+	}
+	if c.missed == "" && c.size > m.o.LargestSent {
+		c.missed = fmt.Sprintf("The file has %d bytes, and at most %d are sent with an event (POMBO_MEDIA_BASE64_MAX_MB).", c.size, m.o.LargestSent)
+	}
+	return c, nil
+}
+
+// Look tells what Sent would, without having the file fetched: its length in bytes
+// (what its sender says, until it is here) and whether it is here, or why deliveries
+// go without it.
+func (m *Manager) Look(ctx context.Context, id string) (size int64, here bool, missed string, err error) {
+	c, err := m.look(ctx, id)
+	return c.size, c.here, c.missed, err
 }

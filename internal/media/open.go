@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -15,11 +16,21 @@ var errUnknown = pombo.Errorf(pombo.NotFound, "There is no such file, or its lin
 // Open opens the file with this ID, fetching it first if it is not here. Errors:
 // NotFound if there is none, or no longer; Unavailable if it cannot be had now.
 func (m *Manager) Open(ctx context.Context, id string) (*pombo.MediaFile, error) {
+	return m.openYounger(ctx, id, m.o.Keep)
+}
+
+// OpenSent opens the file that deliveries carry, also when its link has expired.
+// Otherwise it is Open.
+func (m *Manager) OpenSent(ctx context.Context, id string) (*pombo.MediaFile, error) {
+	return m.openYounger(ctx, id, math.MaxInt64)
+}
+
+func (m *Manager) openYounger(ctx context.Context, id string, age time.Duration) (*pombo.MediaFile, error) {
 	row, ok, err := m.o.Store.Media(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if !ok || time.Since(row.At) > m.o.Keep {
+	if !ok || time.Since(row.At) > age {
 		return nil, errUnknown
 	}
 	return m.open(ctx, row)
