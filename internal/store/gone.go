@@ -15,7 +15,7 @@ func (s *Store) DisableWebhook(ctx context.Context, id, url string) (bool, error
 		return false, pombo.Errorf(pombo.Invalid, "the global webhook is switched off by WEBHOOK_GLOBAL_ENABLED alone")
 	}
 	op := &disableOp{id: id, url: url}
-	err := s.submit(ctx, op.name(), op)
+	err := s.submitAll(ctx, op)
 	return op.done, err
 }
 

@@ -43,7 +43,7 @@ func (s *Store) CreateInstance(ctx context.Context, i pombo.Instance, w *pombo.W
 			return err
 		}
 	}
-	if err := s.submit(ctx, op.name(), op); err != nil {
+	if err := s.submitAll(ctx, op); err != nil {
 		return err
 	}
 	if w != nil {
@@ -125,7 +125,7 @@ func (s *Store) UpdateInstance(ctx context.Context, i pombo.Instance, events ...
 	if op.events, err = s.newAppend(events); err != nil {
 		return err
 	}
-	return s.submit(ctx, op.name(), op)
+	return s.submitAll(ctx, op)
 }
 
 type updateOp struct {
@@ -182,7 +182,7 @@ func (t *txn) living(ctx context.Context, id pombo.InstanceID) error {
 // Unavailable.
 func (s *Store) GiveUp(ctx context.Context, id pombo.InstanceID) error {
 	op := &giveUpOp{id: id}
-	return s.submit(ctx, op.name(), op)
+	return s.submitAll(ctx, op)
 }
 
 type giveUpOp struct{ id pombo.InstanceID }
@@ -213,7 +213,7 @@ func (s *Store) DeleteInstance(ctx context.Context, id pombo.InstanceID, events 
 	if op.events, err = s.newAppend(events); err != nil {
 		return err
 	}
-	return s.submit(ctx, op.name(), op)
+	return s.submitAll(ctx, op)
 }
 
 type deleteOp struct {

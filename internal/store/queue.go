@@ -80,8 +80,10 @@ func (s *Store) submit(ctx context.Context, doing string, op operation) error {
 	return s.await(ctx, doing, op, false)
 }
 
-// submitAll is submit for a caller who must know what became of op: once the
-// committer has it, the outcome is waited for, also if ctx ends.
+// submitAll is submit for a caller who must know what became of op, because others
+// are told of it (a webhook that is stored must be delivered to, also if the client
+// that set it has gone): once the committer has it, the outcome is waited for, also
+// if ctx ends.
 func (s *Store) submitAll(ctx context.Context, op operation) error {
 	return s.await(ctx, op.name(), op, true)
 }

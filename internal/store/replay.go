@@ -42,7 +42,7 @@ func (s *Store) Replay(ctx context.Context, r pombo.Replay) (result pombo.Replay
 	found := map[string]bool{}
 	step := func(ids []int64) error {
 		op := &replayOp{instance: r.Query.Instance, global: r.Query.Global, ids: ids, dry: r.DryRun}
-		if err := s.submit(ctx, op.name(), op); err != nil {
+		if err := s.submitAll(ctx, op); err != nil {
 			return err
 		}
 		result.Matched += op.result.Matched

@@ -45,7 +45,7 @@ func (s *Store) submitWebhook(ctx context.Context, w pombo.Webhook, add bool) (p
 		return pombo.Webhook{}, err
 	}
 	op.add = add
-	if err := s.submit(ctx, op.name(), op); err != nil {
+	if err := s.submitAll(ctx, op); err != nil {
 		return pombo.Webhook{}, err
 	}
 	return copyWebhook(op.hook), nil
@@ -175,7 +175,7 @@ func (op *putWebhookOp) put(ctx context.Context, t *txn) error {
 // they are too old. Errors: NotFound, Unavailable.
 func (s *Store) RemoveWebhook(ctx context.Context, instance pombo.InstanceID, id string) error {
 	op := &removeWebhookOp{instance, id}
-	return s.submit(ctx, op.name(), op)
+	return s.submitAll(ctx, op)
 }
 
 type removeWebhookOp struct {
