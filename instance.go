@@ -115,6 +115,9 @@ type InstanceView struct {
 	Instance
 	State ConnectionState
 	QR    QR // the code shown now; zero if none is
+	// Unlinked tells that the phone or WhatsApp ended the pairing since the gateway
+	// started, without anybody asking Pombo to, and that there is no new one.
+	Unlinked bool
 	// JWT is a new token, where one is to be told; otherwise "".
 	JWT string
 }

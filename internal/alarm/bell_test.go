@@ -264,11 +264,20 @@ func TestWatch(t *testing.T) {
 		step(func() {}, 9*time.Minute)
 		step(func() {}, 2*time.Minute, InstanceOffline)
 		step(func() {}, time.Hour)
-		step(func() { lines[1].Open = true }, time.Minute, InstanceOnline)
+		step(func() { lines[1].Open = true }, time.Minute)
+		step(func() {}, 2*time.Minute, InstanceOnline) // it holds
 		step(func() { lines[1].Open = false }, 5*time.Minute)
 		step(func() { lines[1].Open = true }, time.Hour) // a short one is no news
+		step(func() { lines[1].Open = false }, 9*time.Minute+30*time.Second)
+		step(func() { lines[1].Open = true }, time.Hour) // nor is one that was over in time
+		for range 10 {
+			step(func() { lines[1].Changes += 2 }, time.Minute) // back each time before anybody looks
+		}
+		step(func() { lines[1].Changes += 2 }, time.Hour, InstanceOffline, InstanceOnline)
 		step(func() { lines[0].Open = false }, time.Minute)
-		step(func() { lines[0].Expected = false }, 10*time.Minute, InstanceOffline) // unlinked
+		step(func() { lines[0].Expected, lines[0].Unlinked = false, true }, time.Minute, InstanceOffline)
+		step(func() { lines[1].Open = false }, time.Minute)
+		step(func() { lines[1].Expected = false }, time.Hour) // as was asked for
 		step(func() { pending = 99 }, time.Minute)
 		step(func() { pending = 1000 }, time.Hour, BacklogHigh)
 		step(func() { pending = 60 }, time.Hour)

@@ -18,7 +18,12 @@ type Line struct {
 	Instance string
 	// Expected tells that it should be connected: a phone has linked it.
 	Expected bool
+	// Unlinked tells that the phone, or WhatsApp, took that back: it waits for a person.
+	Unlinked bool
 	Open     bool
+	// Changes counts how often it was opened and lost so far: one that comes and
+	// goes between two looks is noticed by it.
+	Changes int
 }
 
 // Watch looks at regular intervals for what nobody reports.
@@ -35,21 +40,31 @@ type Watch struct {
 	Lines func() []Line
 
 	high map[string]bool // webhooks whose backlog was told
-	// down has the instances without a connection, and since when.
-	down map[string]*outage
+	// known has the instances as they were at the last look.
+	known map[string]*line
 }
 
-type outage struct {
-	since time.Time
-	told  bool
+// line is what is known of an instance's connection.
+type line struct {
+	changes int       // Line.Changes
+	up      time.Time // since when it is open; zero: it is not
+	// lost is when the outage began that is not over yet, zero: there is none; told
+	// tells whether an alarm was raised.
+	lost time.Time
+	told bool
 }
 
 // interval is the time between two looks.
 const interval = 15 * time.Second
 
+// steady is how long a connection has to hold until an outage is over, if Patience
+// is not shorter: WhatsApp has answered two keepalives by then. One that is lost
+// before that, again and again, is no better than none.
+const steady = 2 * time.Minute
+
 // Run looks until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
-	w.high, w.down = map[string]bool{}, map[string]*outage{}
+	w.high, w.known = map[string]bool{}, map[string]*line{}
 	tick := time.NewTicker(min(interval, max(w.Patience/4, 10*time.Millisecond)))
 	defer tick.Stop()
 	for {
@@ -67,35 +82,67 @@ func (w *Watch) lines(now time.Time) {
 	living := map[string]bool{}
 	for _, l := range w.Lines() {
 		living[l.Instance] = true
-		o := w.down[l.Instance]
-		switch {
-		case l.Open:
-			if o != nil && o.told {
-				w.Logger.Info("instance is connected again", "instance", l.Instance, "after", now.Sub(o.since).Round(time.Second).String())
-				w.Bell.Ring(InstanceOnline, Alarm{
-					Instance: l.Instance, Since: stamp(o.since),
-					Message: fmt.Sprintf("The instance %q is connected to WhatsApp again.", l.Instance),
-				})
-			}
-			delete(w.down, l.Instance)
-		case o == nil && l.Expected:
-			w.down[l.Instance] = &outage{since: now}
-		case o != nil && !o.told && now.Sub(o.since) >= w.Patience:
-			// Also one that was unlinked meanwhile: it was to be connected.
-			o.told = true
-			w.Logger.Warn("instance is not connected to WhatsApp", "instance", l.Instance, "since", stamp(o.since), "paired", l.Expected)
-			message := fmt.Sprintf("The instance %q has not been connected to WhatsApp for %s.", l.Instance, w.Patience)
-			if !l.Expected {
-				message = fmt.Sprintf("The instance %q was unlinked from its phone, and has to be paired again.", l.Instance)
-			}
-			w.Bell.Ring(InstanceOffline, Alarm{Instance: l.Instance, Since: stamp(o.since), Message: message})
+		k := w.known[l.Instance]
+		if k == nil {
+			k = &line{changes: l.Changes}
+			w.known[l.Instance] = k
 		}
+		w.line(k, l, now)
 	}
-	for name := range w.down {
+	for name := range w.known {
 		if !living[name] {
-			delete(w.down, name)
+			delete(w.known, name)
 		}
 	}
+}
+
+// line looks at one instance.
+func (w *Watch) line(k *line, l Line, now time.Time) {
+	lost := !l.Open
+	switch {
+	case lost:
+		k.up = time.Time{}
+	case k.up.IsZero():
+		k.up = now
+	case l.Changes != k.changes: // it was gone in between
+		lost, k.up = true, now
+	}
+	k.changes = l.Changes
+	switch {
+	case !l.Open && !l.Expected && !l.Unlinked: // not paired yet, or logged out as was asked for
+		k.lost, k.told = time.Time{}, false
+	case lost:
+		if k.lost.IsZero() {
+			k.lost = now
+		}
+		if !k.told && (l.Unlinked || now.Sub(k.lost) >= w.Patience) {
+			k.told = true
+			w.offline(k, l)
+		}
+	case !k.lost.IsZero() && now.Sub(k.up) >= min(steady, w.Patience):
+		if k.told {
+			w.Logger.Info("instance is connected again", "instance", l.Instance, "after", now.Sub(k.lost).Round(time.Second).String())
+			w.Bell.Ring(InstanceOnline, Alarm{
+				Instance: l.Instance, Since: stamp(k.lost),
+				Message: fmt.Sprintf("The instance %q is connected to WhatsApp again.", l.Instance),
+			})
+		}
+		k.lost, k.told = time.Time{}, false
+	}
+}
+
+// offline tells of an instance that was unlinked, or has not been connected, or not
+// for long, for Patience or more.
+func (w *Watch) offline(k *line, l Line) {
+	message := fmt.Sprintf("The instance %q has not been connected to WhatsApp for %s.", l.Instance, w.Patience)
+	switch {
+	case l.Unlinked:
+		message = fmt.Sprintf("The instance %q was unlinked from its phone, and has to be paired again.", l.Instance)
+	case l.Open:
+		message = fmt.Sprintf("The instance %q connects to WhatsApp and loses the connection again, for %s now.", l.Instance, w.Patience)
+	}
+	w.Logger.Warn("instance is not connected to WhatsApp", "instance", l.Instance, "since", stamp(k.lost), "unlinked", l.Unlinked, "comes_and_goes", l.Open)
+	w.Bell.Ring(InstanceOffline, Alarm{Instance: l.Instance, Since: stamp(k.lost), Message: message})
 }
 
 func (w *Watch) backlogs(ctx context.Context) {

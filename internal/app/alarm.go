@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"pombo"
@@ -55,9 +56,46 @@ func (a *App) lines() []alarm.Line {
 	views := a.manager.List()
 	all := make([]alarm.Line, len(views))
 	for i, v := range views {
-		all[i] = alarm.Line{Instance: v.Name, Expected: v.Paired(), Open: v.State == pombo.StateOpen}
+		all[i] = alarm.Line{Instance: v.Name, Expected: v.Paired(), Unlinked: v.Unlinked, Open: v.State == pombo.StateOpen, Changes: a.changes.of(v.ID)}
 	}
 	return all
+}
+
+// changes counts the CONNECTION_UPDATEs of each instance.
+type changes struct {
+	mu    sync.Mutex
+	count map[pombo.InstanceID]int
+}
+
+func (c *changes) of(id pombo.InstanceID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count[id]
+}
+
+func (c *changes) add(id pombo.InstanceID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count == nil {
+		c.count = map[pombo.InstanceID]int{}
+	}
+	c.count[id]++
+}
+
+// sink is the store, as sessions know it.
+type sink struct{ a *App }
+
+// Append implements whatsapp.Sink.
+func (s sink) Append(ctx context.Context, events ...pombo.Event) error {
+	if err := s.a.store.Append(ctx, events...); err != nil {
+		return err
+	}
+	for i := range events {
+		if events[i].Name == pombo.ConnectionUpdate {
+			s.a.changes.add(events[i].Instance)
+		}
+	}
+	return nil
 }
 
 // nameOf returns the name of a living instance, or its ID; "" for the global

@@ -55,6 +55,7 @@ type App struct {
 	media   *media.Manager
 	phones  *whatsapp.Network
 	bell    *alarm.Bell
+	changes changes
 	reports chan dispatch.Report
 
 	listener net.Listener

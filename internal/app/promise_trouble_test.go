@@ -7,10 +7,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"pombo/internal/pombotest"
+	"pombo/internal/sandbox"
 )
 
 const alarmSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
@@ -170,6 +172,54 @@ func TestPromiseAlarms(t *testing.T) {
 	}
 	p.network.Up()
 	p.rings("instance.online")
+}
+
+// An instance that connects and loses the connection again, for example because
+// WhatsApp answers the login and nothing after it, is told like one that is not
+// connected, though it is so most of the time.
+func TestPromiseAlarmComesAndGoes(t *testing.T) {
+	p := newTrouble(t, "WEBHOOK_OPERATIONAL_OFFLINE_MINUTES=0.05")
+	p.pair("")
+	rung := func() bool { return strings.Contains(string(p.lastAlarm()), `"instance.offline"`) }
+	for end := time.Now().Add(patience); !rung(); {
+		if time.Now().After(end) {
+			t.Fatal("no alarm tells that the instance comes and goes")
+		}
+		pombotest.Eventually(t, patience, "the instance to be connected", func() bool { return p.gateway.State(shop) == "open" })
+		p.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop, Number: phone})
+	}
+	p.rings("instance.online")
+}
+
+// lastAlarm returns what was posted last to the operational webhook; nil at first.
+func (p *trouble) lastAlarm() []byte {
+	posts := p.alarms.Posts()
+	if len(posts) == 0 {
+		return nil
+	}
+	return posts[len(posts)-1].Body
+}
+
+// That a phone unlinks an instance is told at once; that it was logged out on request
+// is not.
+func TestPromiseAlarmUnlinked(t *testing.T) {
+	p := newTrouble(t, "WEBHOOK_OPERATIONAL_OFFLINE_MINUTES=0.1")
+	const other = "5511988880009"
+	pombotest.Pair(p, p.gateway.Client, p.network.Server, "asked", other, "")
+	p.pair("")
+	p.gateway.Must("DELETE", "/instance/logout/asked", nil, nil)
+	pombotest.Eventually(t, patience, "the instance to be logged out", func() bool { return p.gateway.State("asked") == "close" })
+	if removed, err := p.network.Logout(t.Context(), sandbox.LogoutRequest{Number: phone}); err != nil || len(removed.Removed) != 1 {
+		t.Fatalf("the phone unlinked %v, %v", removed.Removed, err)
+	}
+	if a := p.rings("instance.offline"); a.Data.Instance != shop || !strings.Contains(a.Data.Message, "unlinked") {
+		t.Errorf("the alarm is %+v", a)
+	}
+	pombotest.Scan(t, p.gateway.Client, p.network.Server, shop, phone)
+	p.rings("instance.online")
+	if n := len(p.alarms.Posts()); n != 2 {
+		t.Errorf("there were %d alarms", n)
+	}
 }
 
 // An address that no webhook may reach is refused when it is set, however it is

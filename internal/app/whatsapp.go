@@ -40,7 +40,7 @@ func (a *App) openWhatsApp() (*whatsapp.Network, error) {
 		devices, unsynced = a.store.PlainDevices(), nil
 	}
 	return whatsapp.New(whatsapp.Options{
-		Devices: devices, Sink: a.store, Sent: a.store, Polls: a.store, History: a.store, Registry: registry{a},
+		Devices: devices, Sink: sink{a}, Sent: a.store, Polls: a.store, History: a.store, Registry: registry{a},
 		Logger:     a.log.With("part", "whatsapp"),
 		LibraryLog: a.o.Config.Log.Library.Level(),
 		Transport:  a.network.transport, RootKey: a.network.rootKey,

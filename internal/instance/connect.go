@@ -80,6 +80,13 @@ func (m *Manager) Logout(ctx context.Context, name string) error {
 	if state, _ := e.session.Snapshot(); state == pombo.StateClose && !e.instance().Paired() {
 		return pombo.Errorf(pombo.Invalid, "The %q instance is not connected", name)
 	}
+	return e.logout(ctx)
+}
+
+// logout ends the pairing because it was asked for.
+func (e *entry) logout(ctx context.Context) error {
+	e.leaving.Store(true)
+	defer e.leaving.Store(false)
 	return e.session.Logout(ctx)
 }
 
@@ -140,7 +147,7 @@ func (m *Manager) giveUp(ctx context.Context, id pombo.InstanceID) error {
 func (e *entry) endSession(ctx context.Context, m *Manager) {
 	if e.instance().Paired() {
 		lctx, cancel := context.WithTimeout(ctx, logoutPatience)
-		err := e.session.Logout(lctx)
+		err := e.logout(lctx)
 		cancel()
 		if err != nil {
 			m.log.Warn("WhatsApp did not unlink a deleted instance: unlink it on the phone", "instance", e.instance().Name, "err", err)

@@ -40,10 +40,13 @@ type entry struct {
 	op   sync.Mutex
 	hook sync.Mutex
 
-	data    sync.Mutex
-	inst    pombo.Instance
-	gone    atomic.Bool // deleted
-	session Session     // never changes
+	data sync.Mutex
+	inst pombo.Instance
+	gone atomic.Bool // deleted
+	// leaving tells that a logout was asked for and is under way; unlinked is
+	// InstanceView.Unlinked.
+	leaving, unlinked atomic.Bool
+	session           Session // never changes
 }
 
 func (e *entry) instance() pombo.Instance {
@@ -53,7 +56,7 @@ func (e *entry) instance() pombo.Instance {
 }
 
 func (e *entry) view() pombo.InstanceView {
-	v := pombo.InstanceView{Instance: e.instance()}
+	v := pombo.InstanceView{Instance: e.instance(), Unlinked: e.unlinked.Load()}
 	v.State, v.QR = e.session.Snapshot()
 	return v
 }
