@@ -88,6 +88,9 @@ func TestPromiseGone(t *testing.T) {
 		}
 	}
 	off()
+	if metrics := p.get("/metrics"); !strings.Contains(metrics, "\n"+`pombo_deliveries_total{state="disabled"} 1`+"\n") {
+		t.Errorf("the metrics do not tell of the delivery that ended: %s", metrics)
+	}
 	p.gateway.Stop()
 	p.gateway.Start()
 	off()

@@ -1,6 +1,7 @@
 package evolution
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -12,9 +13,14 @@ import (
 //go:embed samples.json
 var samplesJSON []byte
 
-// decoded once, when it is first asked for.
+// decoded once, when it is first asked for; without the white space of the file, since
+// events have none.
 var samples = sync.OnceValues(func() (all map[pombo.EventName]json.RawMessage, err error) {
-	if err = json.Unmarshal(samplesJSON, &all); err != nil {
+	var compact bytes.Buffer
+	if err = json.Compact(&compact, samplesJSON); err == nil {
+		err = json.Unmarshal(compact.Bytes(), &all)
+	}
+	if err != nil {
 		err = fmt.Errorf("decoding the samples: %w", err)
 	}
 	return all, err

@@ -61,6 +61,9 @@ var (
 	batchBuckets   = []float64{0, 1, 2, 5, 10, 25, 50, 100, 250, 500}
 )
 
+// outcomeOK is the outcome of an attempt that delivered.
+const outcomeOK = "ok"
+
 // New returns metrics without a source: until Ask is called, only what is counted
 // is told.
 func New() *Metrics {
@@ -88,6 +91,12 @@ func New() *Metrics {
 			Name: "pombo_store_batch_size", Help: "How many events, and results of attempts, one transaction wrote.", Buckets: batchBuckets,
 		}, []string{"of"}),
 	}
+	// What has not happened yet is told as 0: otherwise the first time does not count as
+	// an increase.
+	for _, state := range []string{string(pombo.Delivered), string(pombo.Rejected), string(pombo.Exhausted), string(pombo.Disabled)} {
+		m.ended.WithLabelValues(state)
+	}
+	m.attempts.WithLabelValues(outcomeOK)
 	m.registry.MustRegister(m.events, m.attempts, m.ended, m.wait, m.attempt, m.commit, m.batch,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -114,7 +123,7 @@ func (m *Metrics) Appended(name pombo.EventName, n int) {
 func (m *Metrics) Attempted(_ string, since time.Time, a pombo.Attempt) {
 	outcome, delivered := a.ErrorCode, "false"
 	if a.State == pombo.Delivered {
-		outcome, delivered = "ok", "true"
+		outcome, delivered = outcomeOK, "true"
 		m.ended.WithLabelValues("delivered").Inc()
 		m.wait.Observe(max(0, a.At.Add(a.Duration).Sub(since).Seconds()))
 	}
@@ -127,6 +136,9 @@ func (m *Metrics) Attempted(_ string, since time.Time, a pombo.Attempt) {
 	m.attempts.WithLabelValues(outcome).Inc()
 	m.attempt.WithLabelValues(delivered).Observe(a.Duration.Seconds())
 }
+
+// Disabled counts deliveries that ended because their webhook was switched off.
+func (m *Metrics) Disabled(n int) { m.ended.WithLabelValues(string(pombo.Disabled)).Add(float64(n)) }
 
 // Committed counts a transaction.
 func (m *Metrics) Committed(took time.Duration, events, attempts int) {

@@ -46,6 +46,7 @@ func full() *Metrics {
 	m.Attempted("w", now.Add(-2*time.Second), pombo.Attempt{At: now, Duration: 30 * time.Millisecond, Status: 200, State: pombo.Delivered})
 	m.Attempted("w", now, pombo.Attempt{At: now, Status: 500, ErrorCode: "status", State: pombo.Pending})
 	m.Attempted("w", now, pombo.Attempt{At: now, Status: 400, ErrorCode: "status", State: pombo.Dead, Reason: pombo.Rejected})
+	m.Disabled(4)
 	m.Committed(3*time.Millisecond, 2, 3)
 	return m
 }
@@ -58,6 +59,8 @@ func TestMetrics(t *testing.T) {
 		`pombo_attempts_total{outcome="status"} 2`,
 		`pombo_deliveries_total{state="delivered"} 1`,
 		`pombo_deliveries_total{state="rejected"} 1`,
+		`pombo_deliveries_total{state="disabled"} 4`,
+		`pombo_deliveries_total{state="exhausted"} 0`,
 		`pombo_delivery_seconds_bucket{le="1"} 0`,
 		`pombo_delivery_seconds_bucket{le="2.5"} 1`,
 		`pombo_attempt_seconds_count{delivered="false"} 2`,

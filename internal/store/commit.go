@@ -31,8 +31,9 @@ type txn struct {
 	fresh []pombo.Delivery // to report to OnAppend
 	// results are the attempts that were recorded, for the tally and Observe.
 	results []settled
-	// events counts those that were stored.
-	events int
+	// events counts those that were stored, disabled the deliveries that ended because
+	// their webhook was switched off.
+	events, disabled int
 	// undo gives back what operations took out of memory, if there is no commit.
 	undo  []func()
 	wrote bool // something of a device

@@ -18,6 +18,13 @@ const (
 	buryStep = 1_000
 )
 
+// endDisabled makes deliveries dead: disabled. where begins with the time.
+func (t *txn) endDisabled(ctx context.Context, where string, args ...any) error {
+	n, err := t.exec(ctx, endDisabled+where, args...)
+	t.disabled += int(n)
+	return err
+}
+
 const endDisabled = `UPDATE pombo_delivery SET state = 'dead', reason = 'disabled', parked = FALSE, next_attempt_at = NULL, ended_at = `
 
 // disable makes what is pending for a webhook dead: disabled.
@@ -30,8 +37,7 @@ func (t *txn) disable(ctx context.Context, webhook string) error {
 		return err
 	}
 	if pending <= disableAtOnce {
-		_, err := t.exec(ctx, endDisabled+`$2 WHERE webhook_id = $1 AND state = 'pending'`, webhook, t.now.UnixMilli())
-		return err
+		return t.endDisabled(ctx, `$2 WHERE webhook_id = $1 AND state = 'pending'`, webhook, t.now.UnixMilli())
 	}
 	var through int64
 	if err := t.row(ctx, `SELECT MAX(id) FROM pombo_delivery`).Scan(&through); err != nil {
@@ -116,10 +122,11 @@ func (op *buryOp) apply(ctx context.Context, t *txn) error {
 	if !ok {
 		return nil
 	}
-	n, err := t.exec(ctx, endDisabled+`$1 WHERE id IN (
+	before := t.disabled
+	err := t.endDisabled(ctx, `$1 WHERE id IN (
 		SELECT id FROM pombo_delivery WHERE webhook_id = $2 AND state = 'pending' AND id + 0 <= $3 ORDER BY id + 0 LIMIT $4)`,
 		t.now.UnixMilli(), op.webhook, through, buryStep)
-	if err != nil || n == buryStep {
+	if err != nil || t.disabled-before == buryStep {
 		return err
 	}
 	if _, err := t.exec(ctx, `UPDATE pombo_webhook SET dead_through = 0 WHERE id = $1`, op.webhook); err != nil {
@@ -133,7 +140,7 @@ func (op *buryOp) apply(ctx context.Context, t *txn) error {
 // result finds them dead.
 func (t *txn) buryAttempted(ctx context.Context, attempts []pombo.Attempt) error {
 	for _, a := range attempts {
-		_, err := t.exec(ctx, endDisabled+`$1 WHERE id = $2 AND state = 'pending'
+		err := t.endDisabled(ctx, `$1 WHERE id = $2 AND state = 'pending'
 			AND id <= (SELECT dead_through FROM pombo_webhook w WHERE w.id = pombo_delivery.webhook_id)`,
 			t.now.UnixMilli(), a.Delivery)
 		if err != nil {

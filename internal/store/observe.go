@@ -14,6 +14,9 @@ type Observer interface {
 	// Attempted is told of each attempt that was recorded. since is when its
 	// delivery was appended or last replayed.
 	Attempted(webhook string, since time.Time, a pombo.Attempt)
+	// Disabled is told how many deliveries ended because their webhook was switched
+	// off.
+	Disabled(n int)
 	// Committed is told of each transaction: how long it took from its beginning
 	// to the end of the commit, and how many events and attempts it wrote.
 	Committed(took time.Duration, events, attempts int)
@@ -35,6 +38,9 @@ func (s *Store) observed(t *txn, took time.Duration, settles int) {
 	}
 	for _, r := range t.results {
 		s.observe.Attempted(r.webhook, r.since, r.Attempt)
+	}
+	if t.disabled > 0 {
+		s.observe.Disabled(t.disabled)
 	}
 	s.observe.Committed(took, t.events, settles)
 }
