@@ -156,3 +156,42 @@ func TestPromisePairingByCode(t *testing.T) {
 	})
 	p.network.CheckRules(t)
 }
+
+// After QRCODE_LIMIT codes that nobody scanned, over however many connections, the
+// instance is closed; connecting begins anew.
+func TestPromiseQRCodeLimit(t *testing.T) {
+	p := newPromise(t, "QRCODE_LIMIT=2")
+	p.gateway.Must("POST", "/instance/create", map[string]any{
+		"instanceName": shop, "webhook": map[string]any{"url": p.receiver.URL, "events": []string{"QRCODE_UPDATED", "CONNECTION_UPDATE"}},
+	}, nil)
+	count := func() (n int) {
+		t.Helper()
+		var answer struct{ Count int }
+		p.gateway.Must("GET", "/instance/connect/"+shop, nil, &answer)
+		return answer.Count
+	}
+	if n := count(); n != 1 {
+		t.Errorf("the first code is number %d", n)
+	}
+	again := func() { // each connection begins with another code
+		p.network.Down()
+		p.network.Up()
+	}
+	shown := func(n int) {
+		t.Helper()
+		p.receiver.Until(t, "the next code", func([]pombotest.Post) bool { return len(p.receiver.Named("qrcode.updated")) == n })
+	}
+	again()
+	shown(2)
+	again()
+	shown(3)
+	pombotest.WaitState(t, p.gateway.Client, shop, "close")
+	last := p.receiver.Named("qrcode.updated")[2]
+	if !strings.Contains(string(last.Data), "QR code limit reached") {
+		t.Errorf("after two codes came %s", last.Data)
+	}
+	p.told(shop, "connecting 200", "refused 428")
+	if n := count(); n != 1 {
+		t.Errorf("asked again, the code is number %d", n)
+	}
+}

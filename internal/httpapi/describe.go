@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,11 +17,13 @@ import (
 // operation describes a route for /openapi.json.
 type operation struct {
 	id, tag, summary, text string
+	named                  string   // what {id} in the path is; "": the id of a list's entry
 	query                  []string // "name: what it says"
 	body                   *huma.Schema
 	example                string // of the body
 	status                 int
 	answer                 string // what is answered
+	contentType            string // of the answer; "": JSON
 	errors                 []int  // beside those that follow from the route
 }
 
@@ -46,7 +49,7 @@ func Description(version string) (json.RawMessage, error) {
 			}},
 		},
 	}
-	for _, r := range routes() {
+	for _, r := range append(routes(), route{"GET", mediaPath, open, false, nil, describeMedia}) {
 		api.AddOperation(describe(r))
 	}
 	body, err := json.Marshal(api)
@@ -64,14 +67,14 @@ func describe(r route) *huma.Operation {
 		Method: r.method, Path: r.path, OperationID: d.id, Tags: []string{d.tag}, Summary: d.summary, Description: d.text,
 		Responses: map[string]*huma.Response{strconv.Itoa(d.status): {
 			Description: d.answer,
-			Content:     map[string]*huma.MediaType{"application/json": {}},
+			Content:     map[string]*huma.MediaType{cmp.Or(d.contentType, "application/json"): {}},
 		}},
 		Security: []map[string][]string{},
 	}
 	for _, m := range pathParameter.FindAllStringSubmatch(r.path, -1) {
 		text := "The name of the instance."
 		if m[1] == "id" {
-			text = "The id, as the list shows it."
+			text = cmp.Or(d.named, "The id, as the list shows it.")
 		}
 		op.Parameters = append(op.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Description: text, Schema: &huma.Schema{Type: "string"}})
 	}

@@ -12,6 +12,10 @@ import (
 	"pombo/internal/evolution"
 )
 
+// mediaPath is where the files of links are. It is no route like the others: it
+// answers with a file.
+const mediaPath = "/media/{id}"
+
 // media serves the file of a link. The link is all that is asked for: its ID cannot
 // be guessed. What is in the file, and what it claims to be, strangers chose; so
 // browsers are told to show nothing but pictures, sound and films, to believe the
@@ -93,7 +97,16 @@ func (s *server) writeFile(w http.ResponseWriter, a answer) {
 	}
 }
 
-// describeMessageMedia is what /openapi.json says.
+// What /openapi.json says.
+var describeMedia = operation{
+	id: "media", tag: "chat", summary: "Give the file of a link",
+	text: "What data.message.mediaUrl leads to. It needs no key, since it cannot be guessed, and ends after POMBO_MEDIA_KEEP_HOURS. " +
+		"A file that is not here is fetched from WhatsApp first. Ranges are answered with 206; the header If-None-Match is honoured.",
+	named:  "32 hexadecimal digits, the last part of mediaUrl.",
+	status: http.StatusOK, answer: "The file, with the type that its message claims.", contentType: "*/*",
+	errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+}
+
 var describeMessageMedia = operation{
 	id: "getBase64FromMediaMessage", tag: "chat", summary: "Give the file of a message",
 	text: "Of a message that came lately, by its ID; of any other, if the whole message is given, as a webhook got it. " +

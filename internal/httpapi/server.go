@@ -33,7 +33,7 @@ func New(o Options) http.Handler {
 	for _, r := range routes() {
 		s.mux.Handle(pattern(r), s.serve(r))
 	}
-	s.mux.HandleFunc("GET /media/{id}", s.media)
+	s.mux.HandleFunc("GET "+mediaPath, s.media)
 	if o.Sandbox != nil {
 		s.mux.Handle("/sandbox", s.guarded(o.Sandbox))
 		s.mux.Handle("/sandbox/", s.guarded(o.Sandbox))
