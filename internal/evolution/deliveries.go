@@ -124,7 +124,7 @@ func chatOf(s string) string {
 }
 
 // readTime reads a time: RFC 3339, a date (its first moment in UTC), seconds since
-// 1970, or a length of time before now, such as "2h".
+// 1970, or a length of time before now, such as "2h" or "3d".
 func readTime(path, s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
@@ -134,10 +134,31 @@ func readTime(path, s string) (time.Time, error) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 && n < 1<<33 {
 		return time.Unix(n, 0), nil
 	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+	if d, ok := readAge(s); ok {
 		return time.Now().Add(-d), nil
 	}
-	return time.Time{}, pombo.Errorf(pombo.Invalid, "%s is %q: give a time such as 2025-06-30T12:00:00Z, a date, or how long ago, such as 2h", path, clip(s, 40))
+	return time.Time{}, pombo.Errorf(pombo.Invalid, "%s is %q: give a time such as 2025-06-30T12:00:00Z, a date, or how long ago, such as 2h or 3d", path, clip(s, 40))
+}
+
+// readAge reads a length of time above zero: days ("3d"), or what Go's durations have
+// ("90m"), or both ("1d12h").
+func readAge(s string) (time.Duration, bool) {
+	var age time.Duration
+	if days, rest, ok := strings.Cut(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, false
+		}
+		age, s = time.Duration(n)*24*time.Hour, rest
+	}
+	if s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return 0, false
+		}
+		age += d
+	}
+	return age, age > 0
 }
 
 func encodeCursor(c pombo.DeliveryCursor) string {

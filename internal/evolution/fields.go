@@ -55,10 +55,7 @@ func (o *object) field(spellings ...string) (field, error) {
 // unknown describes the members that nobody asked for, in order.
 func (o *object) unknown() []string {
 	var warnings []string
-	for _, key := range o.v.keys {
-		if slices.Contains(o.known, key) {
-			continue
-		}
+	for _, key := range o.strangers() {
 		w := fmt.Sprintf("unknown key %q ignored", o.path+clip(key, 60))
 		if tip, near := closest(key, o.tips); near {
 			w += fmt.Sprintf(", did you mean %q?", o.path+tip)
@@ -66,6 +63,29 @@ func (o *object) unknown() []string {
 		warnings = append(warnings, w)
 	}
 	return warnings
+}
+
+// refuseUnknown returns an error for the first member that nobody asked for.
+func (o *object) refuseUnknown() error {
+	for _, key := range o.strangers() {
+		text := fmt.Sprintf("there is no %q", o.path+clip(key, 60))
+		if tip, near := closest(key, o.tips); near {
+			text += fmt.Sprintf(", did you mean %q?", o.path+tip)
+		}
+		return pombo.Errorf(pombo.Invalid, "%s", text)
+	}
+	return nil
+}
+
+// strangers returns the members that nobody asked for, in order.
+func (o *object) strangers() []string {
+	var keys []string
+	for _, key := range o.v.keys {
+		if !slices.Contains(o.known, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // given tells whether the field is there with a value other than null.

@@ -10,17 +10,15 @@ import (
 )
 
 // ReplaySet is a request to deliver again (POST /webhook/replay).
-type ReplaySet struct {
-	Replay   pombo.Replay
-	Warnings []string
-}
+type ReplaySet struct{ Replay pombo.Replay }
 
 // replayFilters are the conditions of a replay without IDs.
 var replayFilters = []string{"state", "event", "chat", "webhook", "from", "to"}
 
 // DecodeReplay reads the body of POST /webhook/replay: ids, or conditions as in
 // GET /webhook/deliveries, which may also stand within "filter". At least one is
-// needed. Errors are of kind Invalid.
+// needed. Errors are of kind Invalid; also an unknown key is one, since a condition
+// that is misspelled would otherwise make the call about much more.
 func DecodeReplay(body []byte) (*ReplaySet, error) {
 	top, err := parseObject(body)
 	if err != nil {
@@ -61,10 +59,17 @@ func DecodeReplay(body []byte) (*ReplaySet, error) {
 		if err != nil {
 			return nil, err
 		}
+		if n > 0 && more > 0 {
+			return nil, pombo.Errorf(pombo.Invalid, "give the conditions either within filter or beside it, not both")
+		}
 		n += more
-		set.Warnings = append(set.Warnings, within.unknown()...)
+		if err := within.refuseUnknown(); err != nil {
+			return nil, err
+		}
 	}
-	set.Warnings = append(set.Warnings, o.unknown()...)
+	if err := o.refuseUnknown(); err != nil {
+		return nil, err
+	}
 	switch {
 	case ids.given() && n > 0:
 		return nil, pombo.Errorf(pombo.Invalid, "give either ids or conditions (%s), not both", strings.Join(replayFilters, ", "))

@@ -151,7 +151,7 @@ func readEvents(f field) (*[]pombo.EventName, error) {
 	for _, item := range items {
 		n, ok := pombo.ParseEventName(item.v.text)
 		if !ok {
-			problems = append(problems, unknownEvent(item))
+			problems = append(problems, unknownOfEvents(item))
 			continue
 		}
 		if !seen[n] {
@@ -170,14 +170,23 @@ func readEvents(f field) (*[]pombo.EventName, error) {
 	return nil, e
 }
 
+// unknownOfEvents is unknownEvent for one of the events that a webhook asks for.
+func unknownOfEvents(f field) string {
+	if f.v.text == "" {
+		return f.path + " is empty: remove it; without any events all are sent"
+	}
+	text := unknownEvent(f)
+	if !strings.HasSuffix(text, "?") {
+		text += ", and without any events all are sent"
+	}
+	return text
+}
+
 // unknownEvent names an event that does not exist, and the closest that does.
 func unknownEvent(f field) string {
 	var names []string
 	for _, n := range pombo.EventNames() {
 		names = append(names, string(n))
-	}
-	if f.v.text == "" {
-		return f.path + " is empty: remove it; without any events all are sent"
 	}
 	spelled := strings.ToUpper(strings.NewReplacer(".", "_", "-", "_", " ", "_").Replace(strings.TrimSpace(f.v.text)))
 	for n, w := range map[string]string{"NEW_TOKEN": "NEW_JWT_TOKEN", "NEW_JWT": "NEW_JWT_TOKEN", "GROUPS_UPDATE": "GROUP_UPDATE"} {
@@ -189,7 +198,7 @@ func unknownEvent(f field) string {
 	if near {
 		return fmt.Sprintf("%s: %q is not an event, did you mean %q?", f.path, clip(f.v.text, 60), tip)
 	}
-	return fmt.Sprintf("%s: %q is not an event; the closest name is %q, and without any events all are sent", f.path, clip(f.v.text, 60), tip)
+	return fmt.Sprintf("%s: %q is not an event; the closest name is %q", f.path, clip(f.v.text, 60), tip)
 }
 
 // readHeaders reads the headers that each request to the webhook carries. The

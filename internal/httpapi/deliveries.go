@@ -119,7 +119,7 @@ func (s *server) replayDeliveries(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: req.Answer(res), warnings: req.Warnings}, nil
+	return answer{status: http.StatusOK, body: req.Answer(res)}, nil
 }
 
 func (s *server) testWebhook(c *call) (answer, error) {

@@ -136,7 +136,8 @@ func TestDeliveryRoutes(t *testing.T) {
 			t.Errorf("%s: %d %s", target, res.status, res.body)
 		}
 	}
-	for _, body := range []string{`{}`, `{"ids":[]}`, `{"ids":["x"]}`, `{"ids":["1"],"state":"dead"}`, `{"state":1}`, `{"dryRun":true}`, `[]`} {
+	for _, body := range []string{`{}`, `{"ids":[]}`, `{"ids":["x"]}`, `{"ids":["1"],"state":"dead"}`, `{"state":1}`, `{"dryRun":true}`, `[]`,
+		`{"state":"dead","form":"1h"}`, `{"filter":{"state":"dead","form":"1h"}}`, `{"state":"dead","filter":{"state":"pending"}}`} {
 		if res := a.request("POST", "/webhook/replay/ana", globalKey, body); res.status != 400 {
 			t.Errorf("%s: %d %s", body, res.status, res.body)
 		}

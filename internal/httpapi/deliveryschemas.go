@@ -15,7 +15,7 @@ func deliveryFilters() map[string]*huma.Schema {
 		"event":   typed("string", "Only those of this event, for example MESSAGES_UPSERT."),
 		"chat":    typed("string", "Only those of this chat: a JID, or a phone number."),
 		"webhook": typed("string", "Only those to the webhook with this ID."),
-		"from":    typed("string", "Only what was stored at this time or later: RFC 3339, a date, or how long ago, such as 2h."),
+		"from":    typed("string", "Only what was stored at this time or later: RFC 3339, a date, or how long ago, such as 2h or 3d."),
 		"to":      typed("string", "Only what was stored before this time, in the same forms."),
 	}
 }
@@ -59,7 +59,7 @@ var (
 		id: "listDeliveries", tag: "deliveries", summary: "List deliveries, the newest first",
 		query: []string{
 			"state: pending, delivered or dead.", "event: An event, for example MESSAGES_UPSERT.", "chat: A JID, or a phone number.", "webhook: The id of a webhook.",
-			"from: Stored at this time or later: RFC 3339, a date, or how long ago, such as 2h.", "to: Stored before this time.",
+			"from: Stored at this time or later: RFC 3339, a date, or how long ago, such as 2h or 3d.", "to: Stored before this time.",
 			"limit: How many, 1 to 500; 50 without it.", "cursor: nextCursor of the page before.",
 		},
 		status: http.StatusOK, answer: "{deliveries, nextCursor}, nextCursor being null on the last page.", errors: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
