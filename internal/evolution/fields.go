@@ -67,14 +67,14 @@ func (o *object) unknown() []string {
 
 // refuseUnknown returns an error for the first member that nobody asked for.
 func (o *object) refuseUnknown() error {
-	for _, key := range o.strangers() {
-		text := fmt.Sprintf("there is no %q", o.path+clip(key, 60))
-		if tip, near := closest(key, o.tips); near {
-			text += fmt.Sprintf(", did you mean %q?", o.path+tip)
-		}
-		return pombo.Errorf(pombo.Invalid, "%s", text)
+	keys := o.strangers()
+	if len(keys) == 0 {
+		return nil
 	}
-	return nil
+	if tip, near := closest(keys[0], o.tips); near {
+		return pombo.Errorf(pombo.Invalid, "there is no %q, did you mean %q?", o.path+clip(keys[0], 60), o.path+tip)
+	}
+	return pombo.Errorf(pombo.Invalid, "there is no %q", o.path+clip(keys[0], 60))
 }
 
 // strangers returns the members that nobody asked for, in order.
