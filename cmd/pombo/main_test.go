@@ -56,6 +56,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"nothing", nil, nil, 2, "Usage"},
 		{"help", nil, []string{"help"}, 0, "Usage"},
+		{"help about serving", nil, []string{"serve", "--help"}, 0, "--whatsapp-url ws://HOST:PORT"},
 		{"version", nil, []string{"version"}, 0, "pombo dev"},
 		{"unknown command", nil, []string{"fly"}, 2, `no subcommand "fly"`},
 		{"unknown flag", nil, []string{"demo", "--twice"}, 2, "twice"},

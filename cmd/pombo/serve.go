@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,10 @@ func serve(ctx context.Context, c call) error {
 // startServer reads the configuration and starts the gateway.
 func startServer(ctx context.Context, c call) (*app.App, error) {
 	cfg, err := config.Load(c.env, c.args...)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(c.stdout, "Usage of pombo serve (everything else is set by environment variables: docs/configuration.md):")
+		err = errors.Join(err, config.Usage(c.stdout))
+	}
 	if err != nil {
 		return nil, err
 	}
