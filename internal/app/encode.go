@@ -69,7 +69,7 @@ func (e *encoder) envelope(d pombo.Delivery, w pombo.Webhook, data json.RawMessa
 	if e.expose {
 		in.APIKey = id.token
 	}
-	body, at = evolution.EnvelopeAt(in)
+	body, at = evolution.Envelope(in)
 	return body, at, nil
 }
 

@@ -25,14 +25,9 @@ type EnvelopeInput struct {
 // Envelope returns the body of a POST to a webhook: event, instance, data,
 // destination, date_time, sender, server_url, apikey, in this order, that of
 // Evolution API 1.5 and later. date_time is in UTC with milliseconds; the
-// original writes local time with a "Z". The same input gives the same bytes.
-func Envelope(in EnvelopeInput) []byte {
-	body, _ := EnvelopeAt(in)
-	return body
-}
-
-// EnvelopeAt is Envelope, and tells where in the body the data begins.
-func EnvelopeAt(in EnvelopeInput) (body []byte, at int) {
+// original writes local time with a "Z". The same input gives the same bytes. at is
+// where in the body the data begins.
+func Envelope(in EnvelopeInput) (body []byte, at int) {
 	b := make([]byte, 0, len(in.Data)+512)
 	b = append(b, `{"event":`...)
 	b = appendString(b, in.Event.Wire())
