@@ -95,18 +95,7 @@ func TestPromiseGone(t *testing.T) {
 	p.gateway.Start()
 	off()
 	nobody := p.network.Write(contact, phone, "to nobody")
-	pombotest.Eventually(t, patience, "the message to be confirmed", func() bool {
-		confirmed, err := p.network.Confirmed(t.Context(), phone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range confirmed {
-			if c.ID == nobody {
-				return true
-			}
-		}
-		return false
-	})
+	pombotest.Eventually(t, patience, "the message to be confirmed", func() bool { return p.confirmed(nobody) })
 	p.receiver.Answer(nil)
 	p.set(`{"enabled":true,"url":"` + p.receiver.URL + `/back","events":["MESSAGES_UPSERT"]}`)
 	p.arrives(p.receiver, p.network.Write(contact, phone, "hello again"))

@@ -144,18 +144,7 @@ func TestPromiseSwitchedOff(t *testing.T) {
 	p.set(`{"enabled":false}`)
 	p.receiver.Answer(nil)
 	meanwhile := p.network.Write(contact, phone, "meanwhile")
-	pombotest.Eventually(t, patience, "the message to be confirmed", func() bool {
-		confirmed, err := p.network.Confirmed(t.Context(), phone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range confirmed {
-			if c.ID == meanwhile {
-				return true
-			}
-		}
-		return false
-	})
+	pombotest.Eventually(t, patience, "the message to be confirmed", func() bool { return p.confirmed(meanwhile) })
 	p.gateway.SendText(shop, contact, "meanwhile, too")
 	p.set(`{"webhook":{"enabled":true,"url":"` + p.receiver.URL + `/on"}}`)
 	// The three are of one chat, so the last would come after the others.

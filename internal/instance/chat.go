@@ -15,15 +15,7 @@ type Chatter interface {
 }
 
 func (m *Manager) chatter(name string) (Chatter, error) {
-	e, err := m.entry(name)
-	if err != nil {
-		return nil, err
-	}
-	c, ok := e.session.(Chatter)
-	if !ok {
-		return nil, pombo.Errorf(pombo.Invalid, "The %q instance cannot send messages", name)
-	}
-	return c, nil
+	return able[Chatter](m, name, "send messages")
 }
 
 // MarkRead marks messages that came to the instance called name as read.

@@ -13,15 +13,7 @@ type Asker interface {
 }
 
 func (m *Manager) asker(name string) (Asker, error) {
-	e, err := m.entry(name)
-	if err != nil {
-		return nil, err
-	}
-	a, ok := e.session.(Asker)
-	if !ok {
-		return nil, pombo.Errorf(pombo.Invalid, "The %q instance cannot ask WhatsApp", name)
-	}
-	return a, nil
+	return able[Asker](m, name, "ask WhatsApp")
 }
 
 // CheckNumbers tells, as the instance called name, which numbers are on WhatsApp.

@@ -131,16 +131,40 @@ func (m *Manager) entry(name string) (*entry, error) {
 // hold returns the living instance called name with its operation lock taken;
 // the caller releases it.
 func (m *Manager) hold(name string) (*entry, error) {
+	return m.held(name, func(e *entry) *sync.Mutex { return &e.op })
+}
+
+// holdHook is hold with the lock of its webhooks.
+func (m *Manager) holdHook(name string) (*entry, error) {
+	return m.held(name, func(e *entry) *sync.Mutex { return &e.hook })
+}
+
+func (m *Manager) held(name string, lock func(*entry) *sync.Mutex) (*entry, error) {
 	e, err := m.entry(name)
 	if err != nil {
 		return nil, err
 	}
-	e.op.Lock()
+	lock(e).Lock()
 	if e.gone.Load() {
-		e.op.Unlock()
+		lock(e).Unlock()
 		return nil, notFound(name)
 	}
 	return e, nil
+}
+
+// able returns the session of the instance called name as one that can do more:
+// what says what, after "cannot".
+func able[T any](m *Manager, name, what string) (T, error) {
+	e, err := m.entry(name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	s, ok := e.session.(T)
+	if !ok {
+		return s, pombo.Errorf(pombo.Invalid, "The %q instance cannot %s", name, what)
+	}
+	return s, nil
 }
 
 func notFound(name string) error {

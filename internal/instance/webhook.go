@@ -11,15 +11,11 @@ import (
 // SetWebhook changes the webhook of the instance called name, or makes it. It
 // is in force for the next event when SetWebhook returns.
 func (m *Manager) SetWebhook(ctx context.Context, name string, c pombo.WebhookChange) (pombo.Webhook, error) {
-	e, err := m.entry(name)
+	e, err := m.holdHook(name)
 	if err != nil {
 		return pombo.Webhook{}, err
 	}
-	e.hook.Lock()
 	defer e.hook.Unlock()
-	if e.gone.Load() {
-		return pombo.Webhook{}, notFound(name)
-	}
 	id := e.instance().ID
 	old, ok, err := m.o.Webhooks.Webhook(ctx, id)
 	if err != nil {
@@ -107,13 +103,9 @@ func apply(c pombo.WebhookChange, w pombo.Webhook) pombo.Webhook {
 
 // SendText sends a text message from the instance called name.
 func (m *Manager) SendText(ctx context.Context, name string, t pombo.Text) (pombo.Sent, error) {
-	e, err := m.entry(name)
+	s, err := able[Sender](m, name, "send messages")
 	if err != nil {
 		return pombo.Sent{}, err
-	}
-	s, ok := e.session.(Sender)
-	if !ok {
-		return pombo.Sent{}, pombo.Errorf(pombo.Invalid, "The %q instance cannot send messages", name)
 	}
 	return s.SendText(ctx, t)
 }

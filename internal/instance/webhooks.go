@@ -85,18 +85,3 @@ func (m *Manager) webhook(ctx context.Context, e *entry, id string) (pombo.Webho
 	}
 	return pombo.Webhook{}, pombo.Errorf(pombo.NotFound, "The instance has no webhook %q: GET /webhook/list shows those that it has", id)
 }
-
-// holdHook returns the living instance called name with the lock of its webhooks
-// taken; the caller releases it.
-func (m *Manager) holdHook(name string) (*entry, error) {
-	e, err := m.entry(name)
-	if err != nil {
-		return nil, err
-	}
-	e.hook.Lock()
-	if e.gone.Load() {
-		e.hook.Unlock()
-		return nil, notFound(name)
-	}
-	return e, nil
-}
