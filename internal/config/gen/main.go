@@ -12,36 +12,24 @@ import (
 	"go/doc/comment"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
 
 	"pombo/internal/config"
+	"pombo/internal/docgen"
 )
 
-func main() {
-	if err := run("."); err != nil {
-		fmt.Fprintln(os.Stderr, "gen:", err)
-		os.Exit(1)
+func main() { docgen.Main(document(".")) }
+
+// document is the document of the package in the folder dir.
+func document(dir string) docgen.File {
+	return docgen.File{
+		Path: filepath.Join(dir, "..", "..", "docs", "configuration.md"),
+		Make: func() ([]byte, error) { return generate(dir) },
 	}
 }
-
-// run writes the document; dir is the folder of package config.
-func run(dir string) error {
-	b, err := generate(dir)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(document(dir), b, 0o644); err != nil {
-		return fmt.Errorf("writing the document: %w", err)
-	}
-	return nil
-}
-
-// document is where the document of the package in dir belongs.
-func document(dir string) string { return filepath.Join(dir, "..", "..", "docs", "configuration.md") }
 
 const head = `<!-- Written by "go generate ./internal/config" from the comments in internal/config/config.go. Do not edit. -->
 

@@ -1,21 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"os"
 	"testing"
+
+	"pombo/internal/docgen"
 )
 
 func TestDocumentIsFresh(t *testing.T) {
-	want, err := generate("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(document(".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/configuration.md is stale: run go generate ./internal/config")
+	if err := docgen.Fresh(document("..")); err != nil {
+		t.Error(err)
 	}
 }

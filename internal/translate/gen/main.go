@@ -16,35 +16,24 @@ import (
 	"strings"
 
 	"pombo"
+	"pombo/internal/docgen"
 )
 
-func main() {
-	if err := run("."); err != nil {
-		fmt.Fprintln(os.Stderr, "gen:", err)
-		os.Exit(1)
+func main() { docgen.Main(files(".")...) }
+
+// files are the document and the samples of the package in the folder dir.
+func files(dir string) []docgen.File {
+	return []docgen.File{
+		{
+			Path: filepath.Join(dir, "..", "..", "docs", "events.md"),
+			Make: func() ([]byte, error) { return generate(dir) },
+		},
+		{
+			Path: filepath.Join(dir, "..", "evolution", "samples.json"),
+			Make: func() ([]byte, error) { return samples(dir) },
+		},
 	}
 }
-
-// run writes the document and the samples; dir is the folder of package translate.
-func run(dir string) error {
-	b, err := generate(dir)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(document(dir), b, 0o644); err != nil {
-		return fmt.Errorf("writing the document: %w", err)
-	}
-	if b, err = samples(dir); err != nil {
-		return err
-	}
-	if err := os.WriteFile(samplesFile(dir), b, 0o644); err != nil {
-		return fmt.Errorf("writing the samples: %w", err)
-	}
-	return nil
-}
-
-// samplesFile is where the samples belong.
-func samplesFile(dir string) string { return filepath.Join(dir, "..", "evolution", "samples.json") }
 
 // samples returns the data of one example of each event that has one, by name.
 func samples(dir string) ([]byte, error) {
@@ -64,9 +53,6 @@ func samples(dir string) ([]byte, error) {
 	}
 	return append(b, '\n'), nil
 }
-
-// document is where the document of the package in dir belongs.
-func document(dir string) string { return filepath.Join(dir, "..", "..", "docs", "events.md") }
 
 const head = `<!-- Written by "go generate ./internal/translate" from internal/translate/gen/events.go and the golden files. Do not edit. -->
 

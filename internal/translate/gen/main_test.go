@@ -1,40 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"pombo"
+	"pombo/internal/docgen"
 )
 
-func TestDocumentIsFresh(t *testing.T) {
-	want, err := generate("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(document(".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("docs/events.md is stale: run go generate ./internal/translate")
-	}
-}
-
-func TestSamplesAreFresh(t *testing.T) {
-	want, err := samples("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(samplesFile(".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("internal/evolution/samples.json is stale: run go generate ./internal/translate")
+func TestDocumentsAreFresh(t *testing.T) {
+	if err := docgen.Fresh(files("..")...); err != nil {
+		t.Error(err)
 	}
 }
 
