@@ -26,9 +26,7 @@ func (n *network) act(t *testing.T, c *client, r sandbox.ActionRequest) *events.
 
 // TestActions: what a contact does to messages reads in the client as if a person had done it.
 func TestActions(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for _, room := range []types.JID{pn(contact), n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})} {
 		to := bot
 		if room.Server == types.GroupServer {

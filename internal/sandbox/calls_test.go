@@ -10,9 +10,7 @@ import (
 )
 
 func TestCall(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	for _, addressing := range []string{"lid", "pn"} {
 		main, alternative := n.lid(t, contact), pn(contact)
@@ -76,9 +74,7 @@ func TestRejectCall(t *testing.T) {
 }
 
 func TestGroupCallAndPhone(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	call, err := n.Call(ctx, sandbox.CallRequest{From: contact, To: bot, Group: jid.String()})

@@ -12,9 +12,7 @@ import (
 // TestAckAfterRetryReceipt: a client that asks for a message again also acks it. That says nothing about what it gets
 // for an answer, which has the same ID: until that is confirmed it comes again.
 func TestAckAfterRetryReceipt(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "first"})
 	lid := wait[*events.Message](c, nil).Info.SenderAlt
 	c.sendText(pn(contact), "answer") // so that the phone stops opening the session in each message

@@ -13,9 +13,7 @@ import (
 
 // TestGroupControl: what docs/sandbox.md says of the routes of groups and calls.
 func TestGroupControl(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	url := n.http.URL + "/sandbox"
 	must := func(status int, method, path, body string, into any) {
 		t.Helper()

@@ -59,9 +59,7 @@ func (n *network) lid(t *testing.T, number string) types.JID {
 func TestGroupByContact(t *testing.T) {
 	for _, addressing := range []string{"lid", "pn"} {
 		t.Run(addressing, func(t *testing.T) {
-			n := startNetwork(t, sandbox.Options{})
-			c := newClient(t, n)
-			c.pair(n, bot)
+			n, c := startPaired(t)
 			jid := n.group(t, sandbox.GroupRequest{
 				From: contact, Subject: "Book club", Description: "We read", Participants: []string{bot, third}, Addressing: addressing,
 			})
@@ -92,9 +90,7 @@ func TestGroupByContact(t *testing.T) {
 
 // TestGroupChangesByContact: each change that a phone makes is an event of its own.
 func TestGroupChangesByContact(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	wait[*events.JoinedGroup](c, nil)
 	yes, no, week, zero := true, false, 604800, 0
@@ -152,9 +148,7 @@ func TestGroupChangesByContact(t *testing.T) {
 }
 
 func TestParticipantsByContact(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{third}})
 	change := func(action string, who ...string) {
 		t.Helper()
@@ -201,9 +195,7 @@ func TestParticipantsByContact(t *testing.T) {
 
 // TestGroupByClient: everything that a client can do in a group.
 func TestGroupByClient(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	lid, thirdLID := n.lid(t, contact), n.lid(t, third)
 	info, err := c.CreateGroup(ctx, whatsmeow.ReqCreateGroup{
@@ -269,9 +261,7 @@ func TestGroupByClient(t *testing.T) {
 }
 
 func TestInviteLink(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	jid := n.group(t, sandbox.GroupRequest{From: contact})
 	old := n.view(t, jid).InviteLink

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -203,6 +204,25 @@ func (c *client) pair(n *network, number string) {
 	}
 }
 
+// startPaired is a network with a client of bot.
+func startPaired(t testing.TB) (*network, *client) {
+	t.Helper()
+	n := startNetwork(t, sandbox.Options{})
+	c := newClient(t, n)
+	c.pair(n, bot)
+	return n, c
+}
+
+// startTwo is a network with a client of each number.
+func startTwo(t testing.TB, first, second string) (n *network, one, two *client) {
+	t.Helper()
+	n = startNetwork(t, sandbox.Options{})
+	one, two = newClient(t, n), newClient(t, n)
+	one.pair(n, first)
+	two.pair(n, second)
+	return n, one, two
+}
+
 func pn(number string) types.JID { return types.NewJID(number, types.DefaultUserServer) }
 
 // mustObey fails the test if a client broke a rule.
@@ -289,4 +309,15 @@ func (c *client) forgetSyncKeys() {
 	if _, err = raw.Exec("DELETE FROM whatsmeow_app_state_sync_keys"); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// seesRead waits until the contact sees that c has read the first message that it sent.
+func (n *network) seesRead(t *testing.T, c *client) {
+	t.Helper()
+	eventually(t, "the contact sees that it was read", func() bool {
+		sent := n.messages(t, contact, "sent")
+		return slices.ContainsFunc(sent[0].Receipts, func(r sandbox.Receipt) bool {
+			return r.Type == "read" && r.Device == c.Store.ID.String()
+		})
+	})
 }

@@ -59,9 +59,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestDescribedHistory(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	body := fmt.Sprintf(`{"number":%q,"inline":true,"chats":[
 		{"chat":%q,"name":"Ana","unread":2,"archived":true,"pinned":true,"mutedTo":1800000000000,"messages":[
 			{"id":"A1","text":"hi","timestamp":1700000000,"pushName":"Ana S."},
@@ -141,9 +139,7 @@ func TestFirstHistory(t *testing.T) {
 
 // TestAskedHistory: a client asks its phone for older messages, and for one that it has not got.
 func TestAskedHistory(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for i := range 5 {
 		n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: fmt.Sprint("text ", i), ID: fmt.Sprint("M", i)})
 	}

@@ -53,9 +53,7 @@ func filePart(m *waE2E.Message) whatsmeow.DownloadableMessage {
 }
 
 func TestDownload(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	for _, kind := range []string{"image", "video", "gif", "audio", "voice", "document", "sticker"} {
 		want := []byte("the file of a " + kind)
@@ -169,9 +167,7 @@ func TestUpload(t *testing.T) {
 }
 
 func TestUploadRefusals(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	if _, err := n.SetFault(ctx, sandbox.FaultRequest{Kind: sandbox.FaultUpload, Code: 500, Count: 1}); err != nil {
 		t.Fatal(err)
@@ -202,9 +198,7 @@ func TestUploadRefusals(t *testing.T) {
 }
 
 func TestMediaFaults(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	image := n.sendMedia(t, c, sandbox.MediaRequest{Kind: "image"}).Message.GetImageMessage()
 	for _, code := range []int{404, 500} {
@@ -234,9 +228,7 @@ func TestMediaFaults(t *testing.T) {
 }
 
 func TestMediaRetry(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	ctx := context.Background()
 	for _, test := range []struct {
 		answer sandbox.RetryAnswer

@@ -112,9 +112,7 @@ func TestPhoneLogsOut(t *testing.T) {
 }
 
 func TestReplaced(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	if _, err := n.SetFault(context.Background(), sandbox.FaultRequest{Kind: sandbox.FaultReplaced, Number: bot}); err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +120,7 @@ func TestReplaced(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	set := func(r sandbox.FaultRequest) {
 		t.Helper()
 		r.Number = bot

@@ -66,9 +66,7 @@ func TestPresenceSubscription(t *testing.T) {
 }
 
 func TestChatStateInGroup(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	n.show(t, sandbox.PresenceRequest{From: contact, To: jid.String(), State: "recording"}, 1)
 	evt := wait[*events.ChatPresence](c, nil)
@@ -84,10 +82,7 @@ func TestChatStateInGroup(t *testing.T) {
 
 // TestClientShowsItself: what a client shows reaches other accounts and can be read.
 func TestClientShowsItself(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	one, two := newClient(t, n), newClient(t, n)
-	one.pair(n, bot)
-	two.pair(n, third)
+	n, one, two := startTwo(t, bot, third)
 	ctx := context.Background()
 	if err := two.SubscribePresence(ctx, pn(bot)); err != nil {
 		t.Fatal(err)

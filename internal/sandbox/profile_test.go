@@ -110,10 +110,7 @@ func TestPictures(t *testing.T) {
 }
 
 func TestAboutAndBusiness(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	one, two := newClient(t, n), newClient(t, n)
-	one.pair(n, bot)
-	two.pair(n, contact)
+	n, one, two := startTwo(t, bot, contact)
 	ctx := context.Background()
 	two.sendText(pn(bot), "hi")
 	wait[*events.Message](one, nil)

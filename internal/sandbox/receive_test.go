@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 
 	"go.mau.fi/whatsmeow/types"
@@ -13,9 +12,7 @@ import (
 )
 
 func TestReceive(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for _, addressing := range []string{"pn", "lid"} {
 		id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello " + addressing, PushName: "Ana", Addressing: addressing})
 		evt := wait[*events.Message](c, nil)
@@ -38,9 +35,7 @@ func TestReceive(t *testing.T) {
 }
 
 func TestRedelivery(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	failed := make(chan struct{}, 10)
 	c.mu.Lock()
 	c.fail = func(evt any) bool {
@@ -77,9 +72,7 @@ func TestRedelivery(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	release := make(chan struct{})
 	c.mu.Lock()
 	c.fail = func(evt any) bool {
@@ -115,9 +108,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestOwnPhone(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	id := n.send(t, sandbox.SendRequest{From: bot, To: contact, Text: "from my phone"})
 	evt := wait[*events.Message](c, nil)
 	if evt.Info.ID != id || !evt.Info.IsFromMe || evt.Info.Chat != pn(contact) || evt.Message.GetConversation() != "from my phone" {
@@ -131,27 +122,18 @@ func TestOwnPhone(t *testing.T) {
 }
 
 func TestReadReceiptsReachTheSender(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "read me"})
 	evt := wait[*events.Message](c, nil)
 	if err := c.MarkRead(context.Background(), []string{id}, evt.Info.Timestamp, evt.Info.Chat, evt.Info.Sender); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the contact sees that it was read", func() bool {
-		sent := n.messages(t, contact, "sent")
-		return slices.ContainsFunc(sent[0].Receipts, func(r sandbox.Receipt) bool {
-			return r.Type == "read" && r.Device == c.Store.ID.String()
-		})
-	})
+	n.seesRead(t, c)
 	n.mustObey(t)
 }
 
 func TestPresence(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for _, state := range []string{"composing", "recording", "paused"} {
 		result, err := n.SendPresence(context.Background(), sandbox.PresenceRequest{From: contact, To: bot, State: state})
 		if err != nil || result.Devices != 1 {
@@ -171,9 +153,7 @@ func TestManyContacts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes 810 sessions, which takes long")
 	}
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for i := range 810 {
 		n.send(t, sandbox.SendRequest{From: fmt.Sprint(551188000000 + i), To: bot, Text: "hi"})
 	}

@@ -12,9 +12,7 @@ import (
 
 // TestClientAsksAgain: a client that lost its sessions asks the phone for the message again.
 func TestClientAsksAgain(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "first"})
 	lid := wait[*events.Message](c, nil).Info.SenderAlt
 	c.sendText(pn(contact), "answer") // so that the phone stops opening the session in each message
@@ -36,9 +34,7 @@ func TestClientAsksAgain(t *testing.T) {
 
 // TestPhoneAsksAgain: a phone claims that it could not decrypt, first with its old session, then with new keys.
 func TestPhoneAsksAgain(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hi"})
 	wait[*events.Message](c, nil)
 	id := c.sendText(pn(contact), "say again?").ID
@@ -64,9 +60,7 @@ func TestPhoneAsksAgain(t *testing.T) {
 // TestClientLosesItsRatchet: a client that goes back to an older state of a session uses message keys twice; that is
 // refused and recorded.
 func TestClientLosesItsRatchet(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hi"})
 	lid := wait[*events.Message](c, nil).Info.SenderAlt
 	ctx := context.Background()

@@ -27,9 +27,7 @@ func hasText(text string) func(*events.Message) bool {
 func TestGroupMessages(t *testing.T) {
 	for _, addressing := range []string{"lid", "pn"} {
 		t.Run(addressing, func(t *testing.T) {
-			n := startNetwork(t, sandbox.Options{})
-			c := newClient(t, n)
-			c.pair(n, bot)
+			n, c := startPaired(t)
 			jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot, third}, Addressing: addressing})
 			id := n.send(t, sandbox.SendRequest{From: contact, To: jid.String(), Text: "one", PushName: "Ana"})
 			key := wait[*events.Message](c, nil)
@@ -106,9 +104,7 @@ func TestSendToGroup(t *testing.T) {
 }
 
 func TestGroupReceipts(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot, third}})
 	wait[*events.JoinedGroup](c, nil)
 	id := c.sendText(jid, "who reads this?").ID
@@ -135,20 +131,13 @@ func TestGroupReceipts(t *testing.T) {
 	if err := c.MarkRead(ctx, []string{id}, evt.Info.Timestamp, jid, evt.Info.Sender); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the contact sees that it was read", func() bool {
-		sent := n.messages(t, contact, "sent")
-		return slices.ContainsFunc(sent[0].Receipts, func(r sandbox.Receipt) bool {
-			return r.Type == "read" && r.Device == c.Store.ID.String()
-		})
-	})
+	n.seesRead(t, c)
 	n.mustObey(t)
 }
 
 // TestGroupClientAsksAgain: a client that lost a sender key asks the phone for the message, and gets the key with it.
 func TestGroupClientAsksAgain(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	n.send(t, sandbox.SendRequest{From: contact, To: jid.String(), Text: "one"})
 	evt := wait(c, hasText("one"))
@@ -176,9 +165,7 @@ func (c *client) forgetSenderKey(t *testing.T, group, sender types.JID) {
 
 // TestGroupPhoneAsksAgain: a phone claims that it could not decrypt, first with its old session, then with new keys.
 func TestGroupPhoneAsksAgain(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot, third}})
 	wait[*events.JoinedGroup](c, nil)
 	id := c.sendText(jid, "say again?").ID
@@ -320,9 +307,7 @@ func TestGroupsOutliveARestart(t *testing.T) {
 }
 
 func TestAnnounceGroup(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	yes := true
 	if _, err := n.ChangeGroup(context.Background(), sandbox.GroupChangeRequest{ID: jid.User, From: contact, Announce: &yes}); err != nil {
@@ -339,9 +324,7 @@ func TestAnnounceGroup(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	for _, addressing := range []string{"pn", "lid"} {
 		text := "my day by " + addressing
 		id := n.send(t, sandbox.SendRequest{From: contact, To: "status@broadcast", Text: text, Addressing: addressing})
@@ -369,9 +352,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestChannel(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	channel := types.NewJID("120363000000000001", types.NewsletterServer)
 	id := n.send(t, sandbox.SendRequest{From: contact, To: channel.String(), Text: "news"})
 	evt := wait[*events.Message](c, nil)
@@ -390,9 +371,7 @@ func TestChannel(t *testing.T) {
 
 // TestGroupRepeatedID: a message that comes again under its id is acknowledged and dropped.
 func TestGroupRepeatedID(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	wait[*events.JoinedGroup](c, nil)
 	for range 2 {
@@ -408,10 +387,7 @@ func TestGroupRepeatedID(t *testing.T) {
 
 // TestGroupCompanionAsksAgain: a client that lost its sessions asks another client for a group's message.
 func TestGroupCompanionAsksAgain(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	one, two := newClient(t, n), newClient(t, n)
-	one.pair(n, bot)
-	two.pair(n, third)
+	n, one, two := startTwo(t, bot, third)
 	jid := n.group(t, sandbox.GroupRequest{From: bot, Participants: []string{third}})
 	wait[*events.JoinedGroup](one, nil)
 	one.sendText(jid, "one")
@@ -434,9 +410,7 @@ func TestGroupCompanionAsksAgain(t *testing.T) {
 }
 
 func TestAdminRevokes(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	wait[*events.JoinedGroup](c, nil)
 	id := c.sendText(jid, "oops").ID
@@ -452,9 +426,7 @@ func TestAdminRevokes(t *testing.T) {
 // TestStaleGroup: a client that does not know yet of a new member leaves it out; the member's phone asks for the
 // message, and the client learns from the answer.
 func TestStaleGroup(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	jid := n.group(t, sandbox.GroupRequest{From: contact, Participants: []string{bot}})
 	wait[*events.JoinedGroup](c, nil)
 	c.sendText(jid, "before")

@@ -17,9 +17,7 @@ import (
 )
 
 func TestSend(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hello"})
 	wait[*events.Message](c, nil)
 	for i := range 3 {
@@ -45,9 +43,7 @@ func (c *client) sendText(to types.JID, text string) whatsmeow.SendResponse {
 }
 
 func TestSendFirst(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	if _, err := n.AddContact(context.Background(), sandbox.ContactRequest{Number: contact, Name: "Ana"}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +62,7 @@ func TestSendFirst(t *testing.T) {
 }
 
 func TestSendToSelf(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	c.sendText(pn(bot), "note")
 	if got := n.messages(t, bot, "received"); len(got) != 1 || got[0].Text != "note" {
 		t.Errorf("the phone got %+v", got)
@@ -77,9 +71,7 @@ func TestSendToSelf(t *testing.T) {
 }
 
 func TestSendToLID(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hi", Addressing: "lid"})
 	evt := wait[*events.Message](c, nil)
 	id := c.sendText(evt.Info.Chat, "to your LID").ID
@@ -94,9 +86,7 @@ func TestSendToLID(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "I exist"})
 	found, err := c.IsOnWhatsApp(context.Background(), []string{"+" + contact, "+5511900009999"})
 	if err != nil {
@@ -168,10 +158,7 @@ func TestTwoCompanions(t *testing.T) {
 }
 
 func TestTwoAccounts(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	one, two := newClient(t, n), newClient(t, n)
-	one.pair(n, bot)
-	two.pair(n, contact)
+	n, one, two := startTwo(t, bot, contact)
 	for i := range 3 {
 		text := strings.Repeat("a", i+1)
 		id := one.sendText(pn(contact), text).ID
@@ -190,9 +177,7 @@ func TestTwoAccounts(t *testing.T) {
 }
 
 func TestRepeatedID(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hi"})
 	for range 2 {
 		_, err := c.SendMessage(context.Background(), pn(contact), &waE2E.Message{Conversation: proto.String("once")},
@@ -208,9 +193,7 @@ func TestRepeatedID(t *testing.T) {
 }
 
 func TestReactionsAndMedia(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Message: []byte(`{"imageMessage":{"caption":"a cat","mimetype":"image/jpeg"}}`)})
 	evt := wait[*events.Message](c, nil)
 	if evt.Info.Type != "media" || evt.Info.MediaType != "image" || evt.Message.GetImageMessage().GetCaption() != "a cat" {

@@ -30,9 +30,7 @@ func no() *bool { return new(bool) }
 
 // TestPhoneChangesSettings: what the phone changes arrives as events, signed and in order.
 func TestPhoneChangesSettings(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	id := n.send(t, sandbox.SendRequest{From: contact, To: bot, Text: "hi"})
 	wait[*events.Message](c, nil)
 	if c.Store.PushName != "Contact 0001" {
@@ -185,9 +183,7 @@ func TestMissedSettings(t *testing.T) {
 
 // TestLostKeys: a client without the keys asks its phone for them.
 func TestLostKeys(t *testing.T) {
-	n := startNetwork(t, sandbox.Options{})
-	c := newClient(t, n)
-	c.pair(n, bot)
+	n, c := startPaired(t)
 	if _, err := c.db.GetFirstDevice(context.Background()); err != nil {
 		t.Fatal(err)
 	}
