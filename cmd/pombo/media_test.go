@@ -190,11 +190,7 @@ func ask(t *testing.T, server *pombotest.Process, path, body string) io.Reader {
 // A gateway that is killed while it fetches a file sends the event with its file when
 // it is back.
 func TestMediaAfterKill(t *testing.T) {
-	network := pombotest.NewSandbox(t)
-	receiver := pombotest.NewReceiver(t)
-	server := program(t, network)
-	server.Start()
-	pombotest.Pair(t, server.Client, network.Server, "kill", phone, receiver.URL)
+	network, receiver, server := paired(t, "kill")
 	server.Must("POST", "/webhook/set/kill", map[string]any{"webhook": map[string]any{
 		"enabled": true, "url": receiver.URL, "events": []string{"MESSAGES_UPSERT"}, "base64": true,
 	}}, nil)

@@ -12,15 +12,22 @@ import (
 
 const contact = "5511977770000" // writes to the phone
 
+// paired is a gateway in a process of its own, with an instance that the phone has
+// linked and whose webhook is told everything.
+func paired(t *testing.T, instance string) (*pombotest.Sandbox, *pombotest.Receiver, *pombotest.Process) {
+	t.Helper()
+	network, receiver := pombotest.NewSandbox(t), pombotest.NewReceiver(t)
+	server := program(t, network)
+	server.Start()
+	pombotest.Pair(t, server.Client, network.Server, instance, phone, receiver.URL)
+	return network, receiver, server
+}
+
 // A phone that could not read a message asks for it again after the gateway was
 // killed, first with the session that it has and then with new keys: it gets the
 // message, from what is kept on the disk.
 func TestRetryAfterKill(t *testing.T) {
-	network := pombotest.NewSandbox(t)
-	receiver := pombotest.NewReceiver(t)
-	server := program(t, network)
-	server.Start()
-	pombotest.Pair(t, server.Client, network.Server, "retry", phone, receiver.URL)
+	network, _, server := paired(t, "retry")
 	network.Write(contact, phone, "hello")
 	id := server.SendText("retry", contact, "say again?")
 	for times := range 2 {
@@ -41,11 +48,7 @@ func TestRetryAfterKill(t *testing.T) {
 // A gateway that is told to stop finishes what is in flight: the call of a client,
 // and the POST to a webhook, which is not made again after the start.
 func TestStopFinishesWork(t *testing.T) {
-	network := pombotest.NewSandbox(t)
-	receiver := pombotest.NewReceiver(t)
-	server := program(t, network)
-	server.Start()
-	pombotest.Pair(t, server.Client, network.Server, "stop", phone, receiver.URL)
+	network, receiver, server := paired(t, "stop")
 	network.Write(contact, phone, "before")
 	receiver.Wait(t, "messages.upsert", nil)
 
@@ -109,11 +112,7 @@ const containerPatience = 10 * time.Second
 // answer, a caller who wants to wait for minutes, a WhatsApp that says nothing. What
 // was cut is done after the next start.
 func TestStopIsBounded(t *testing.T) {
-	network := pombotest.NewSandbox(t)
-	receiver := pombotest.NewReceiver(t)
-	server := program(t, network)
-	server.Start()
-	pombotest.Pair(t, server.Client, network.Server, "stop", phone, receiver.URL)
+	network, receiver, server := paired(t, "stop")
 	hang := make(chan struct{})
 	posted := make(chan pombotest.Post, 16)
 	receiver.Answer(func(_ int, p pombotest.Post) int {

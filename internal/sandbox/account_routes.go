@@ -25,12 +25,10 @@ func (s *Server) accountRoutes(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("GET /sandbox/profile/picture", s.servePicture)
 	mux.HandleFunc("GET /sandbox/messages/{id}/media", s.serveMedia)
-	mux.HandleFunc("POST /sandbox/messages/{id}/expire", func(w http.ResponseWriter, r *http.Request) {
-		post(s, http.StatusOK, func(ctx context.Context, body ExpireRequest) (struct{}, error) {
-			body.ID = r.PathValue("id")
-			return struct{}{}, s.ExpireMedia(ctx, body)
-		}).ServeHTTP(w, r)
-	})
+	mux.Handle("POST /sandbox/messages/{id}/expire", postTo(s, http.StatusOK, func(ctx context.Context, id string, r ExpireRequest) (struct{}, error) {
+		r.ID = id
+		return struct{}{}, s.ExpireMedia(ctx, r)
+	}))
 }
 
 // serveMedia gives the file of a message, decrypted.

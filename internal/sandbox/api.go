@@ -100,13 +100,18 @@ func (s *Server) known(number string) (*user, error) {
 // Confirmed lists the message stanzas that the companions of a number confirmed, in that order. Errors: Invalid,
 // NotFound.
 func (s *Server) Confirmed(_ context.Context, number string) ([]Confirmation, error) {
+	return about(s, number, func(u *user) []Confirmation { return append([]Confirmation{}, u.confirmed...) })
+}
+
+// about returns what tell says of the user with this number. Errors: Invalid, NotFound.
+func about[T any](s *Server, number string, tell func(u *user) T) (told T, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, err := s.known(number)
 	if err != nil {
-		return nil, err
+		return told, err
 	}
-	return append([]Confirmation{}, u.confirmed...), nil
+	return tell(u), nil
 }
 
 // ContactRequest makes a number known to the network.

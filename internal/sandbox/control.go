@@ -28,12 +28,10 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.Handle("POST /sandbox/faults", post(s, http.StatusOK, s.SetFault))
 	mux.Handle("POST /sandbox/logout", post(s, http.StatusOK, s.Logout))
 	mux.Handle("POST /sandbox/presence", post(s, http.StatusOK, s.SendPresence))
-	mux.HandleFunc("POST /sandbox/messages/{id}/receipts", func(w http.ResponseWriter, r *http.Request) {
-		post(s, http.StatusCreated, func(ctx context.Context, body ReceiptRequest) (struct{}, error) {
-			body.ID = r.PathValue("id")
-			return struct{}{}, s.SendReceipt(ctx, body)
-		}).ServeHTTP(w, r)
-	})
+	mux.Handle("POST /sandbox/messages/{id}/receipts", postTo(s, http.StatusCreated, func(ctx context.Context, id string, r ReceiptRequest) (struct{}, error) {
+		r.ID = id
+		return struct{}{}, s.SendReceipt(ctx, r)
+	}))
 	mux.Handle("GET /sandbox/messages", get(s, func(r *http.Request) ([]Message, error) {
 		query := r.URL.Query()
 		return s.Messages(r.Context(), MessagesRequest{Number: query.Get("number"), Direction: query.Get("direction")})

@@ -343,27 +343,25 @@ func (s *Server) groupRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /sandbox/groups", get(s, func(r *http.Request) ([]GroupView, error) { return s.Groups(r.Context()) }))
 	mux.Handle("GET /sandbox/groups/{id}", get(s, func(r *http.Request) (GroupView, error) { return s.Group(r.Context(), r.PathValue("id")) }))
 	mux.Handle("POST /sandbox/groups/join", post(s, http.StatusOK, s.JoinGroup))
-	mux.Handle("POST /sandbox/groups/{id}", postTo(s, func(ctx context.Context, id string, r GroupChangeRequest) (GroupView, error) {
+	mux.Handle("POST /sandbox/groups/{id}", postTo(s, http.StatusOK, func(ctx context.Context, id string, r GroupChangeRequest) (GroupView, error) {
 		r.ID = id
 		return s.ChangeGroup(ctx, r)
 	}))
-	mux.Handle("POST /sandbox/groups/{id}/participants", postTo(s, func(ctx context.Context, id string, r ParticipantsRequest) (GroupView, error) {
+	mux.Handle("POST /sandbox/groups/{id}/participants", postTo(s, http.StatusOK, func(ctx context.Context, id string, r ParticipantsRequest) (GroupView, error) {
 		r.ID = id
 		return s.ChangeParticipants(ctx, r)
 	}))
-	mux.Handle("POST /sandbox/groups/{id}/leave", postTo(s, func(ctx context.Context, id string, r LeaveRequest) (GroupView, error) {
+	mux.Handle("POST /sandbox/groups/{id}/leave", postTo(s, http.StatusOK, func(ctx context.Context, id string, r LeaveRequest) (GroupView, error) {
 		r.ID = id
 		return s.LeaveGroup(ctx, r)
 	}))
-	mux.HandleFunc("POST /sandbox/messages/{id}/actions", func(w http.ResponseWriter, r *http.Request) {
-		post(s, http.StatusCreated, func(ctx context.Context, body ActionRequest) (SendResult, error) {
-			body.ID = r.PathValue("id")
-			return s.Act(ctx, body)
-		}).ServeHTTP(w, r)
-	})
+	mux.Handle("POST /sandbox/messages/{id}/actions", postTo(s, http.StatusCreated, func(ctx context.Context, id string, r ActionRequest) (SendResult, error) {
+		r.ID = id
+		return s.Act(ctx, r)
+	}))
 	mux.Handle("POST /sandbox/calls", post(s, http.StatusCreated, s.Call))
 	mux.Handle("GET /sandbox/calls", get(s, func(r *http.Request) ([]CallView, error) { return s.Calls(r.Context()) }))
-	mux.Handle("POST /sandbox/calls/{id}", postTo(s, func(ctx context.Context, id string, r CallActionRequest) (CallView, error) {
+	mux.Handle("POST /sandbox/calls/{id}", postTo(s, http.StatusOK, func(ctx context.Context, id string, r CallActionRequest) (CallView, error) {
 		r.ID = id
 		return s.CallAction(ctx, r)
 	}))
@@ -372,9 +370,9 @@ func (s *Server) groupRoutes(mux *http.ServeMux) {
 	}))
 }
 
-// postTo is post for a route whose path names what it is about.
-func postTo[R, A any](s *Server, fn func(ctx context.Context, id string, r R) (A, error)) http.Handler {
+// postTo is post for a route whose path names, as {id}, what it is about.
+func postTo[R, A any](s *Server, status int, fn func(ctx context.Context, id string, r R) (A, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		post(s, http.StatusOK, func(ctx context.Context, body R) (A, error) { return fn(ctx, r.PathValue("id"), body) }).ServeHTTP(w, r)
+		post(s, status, func(ctx context.Context, body R) (A, error) { return fn(ctx, r.PathValue("id"), body) }).ServeHTTP(w, r)
 	})
 }

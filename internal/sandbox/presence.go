@@ -147,13 +147,7 @@ func (u *user) showed(p PresenceSeen) {
 // Presences lists what the clients of a number showed since the process began, oldest first, at most the last 1,000.
 // Errors: Invalid, NotFound.
 func (s *Server) Presences(_ context.Context, number string) ([]PresenceSeen, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, err := s.known(number)
-	if err != nil {
-		return nil, err
-	}
-	return append([]PresenceSeen{}, u.shown...), nil
+	return about(s, number, func(u *user) []PresenceSeen { return append([]PresenceSeen{}, u.shown...) })
 }
 
 // PresenceRequest lets a phone show what its owner does.

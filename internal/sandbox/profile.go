@@ -118,13 +118,7 @@ func (s *Server) SetProfile(ctx context.Context, r ProfileRequest) (Profile, err
 
 // Profile tells what a number shows of itself. Errors: Invalid, NotFound.
 func (s *Server) Profile(_ context.Context, number string) (Profile, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, err := s.known(number)
-	if err != nil {
-		return Profile{}, err
-	}
-	return s.shownProfile(u), nil
+	return about(s, number, s.shownProfile)
 }
 
 func (s *Server) shownProfile(u *user) Profile {

@@ -83,13 +83,7 @@ func (s *Server) passOn(t *batch, d *device, to types.JID, kind string, ids []st
 		}
 	}
 	n := node{Tag: "receipt", Attrs: attrs{"from": d.user.as(to, d.id), "id": ids[0], "t": unix(at), "type": kind}}
-	if len(ids) > 1 {
-		items := make([]node, len(ids)-1)
-		for i, id := range ids[1:] {
-			items[i] = node{Tag: "item", Attrs: attrs{"id": id}}
-		}
-		n.Content = []node{{Tag: "list", Content: items}}
-	}
+	n.Content = furtherIDs(ids)
 	if !self {
 		for _, other := range sender.companions() {
 			s.enqueue(t, other, d.user.number, n)
@@ -244,4 +238,16 @@ func (s *Server) sendAgain(t *batch, m *message, d *device, count int) error {
 		}
 	}
 	return s.sendTo(t, m, d, shapeOf(&body), plain, max(count, 1))
+}
+
+// furtherIDs is the content of a receipt for several messages, the first of which it names itself.
+func furtherIDs(ids []string) any {
+	if len(ids) < 2 {
+		return nil
+	}
+	items := make([]node, len(ids)-1)
+	for i, id := range ids[1:] {
+		items[i] = node{Tag: "item", Attrs: attrs{"id": id}}
+	}
+	return []node{{Tag: "list", Content: items}}
 }

@@ -20,13 +20,7 @@ func (s *Server) passOnInRoom(t *batch, d *device, receipt *node, kind string, i
 	n := node{Tag: "receipt", Attrs: attrs{
 		"from": room, "participant": own.as(author, d.id), "id": ids[0], "t": unix(at), "type": kind,
 	}}
-	if len(ids) > 1 {
-		items := make([]node, len(ids)-1)
-		for i, id := range ids[1:] {
-			items[i] = node{Tag: "item", Attrs: attrs{"id": id}}
-		}
-		n.Content = []node{{Tag: "list", Content: items}}
-	}
+	n.Content = furtherIDs(ids)
 	if !self {
 		for _, id := range ids {
 			if m := sender.sentByID[id]; m != nil {

@@ -117,10 +117,8 @@ type PlayedStep struct {
 
 func (s *Server) scenarioRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /sandbox/scenarios", get(s, func(r *http.Request) ([]ScenarioView, error) { return s.Scenarios(r.Context()) }))
-	mux.Handle("POST /sandbox/scenarios/{name}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		post(s, http.StatusOK, func(ctx context.Context, body PlayRequest) (Play, error) {
-			body.Name = r.PathValue("name")
-			return s.PlayScenario(ctx, body)
-		}).ServeHTTP(w, r)
+	mux.Handle("POST /sandbox/scenarios/{id}", postTo(s, http.StatusOK, func(ctx context.Context, name string, r PlayRequest) (Play, error) {
+		r.Name = name
+		return s.PlayScenario(ctx, r)
 	}))
 }

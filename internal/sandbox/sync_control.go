@@ -287,18 +287,14 @@ type Fetched struct {
 // FetchedAppState tells whether all companions of a number have asked for all of its app state: what is changed before
 // that, they do not hear of as a change. Phones that are quiet do not give it to them. Errors: Invalid, NotFound.
 func (s *Server) FetchedAppState(_ context.Context, number string) (Fetched, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, err := s.known(number)
-	if err != nil {
-		return Fetched{}, err
-	}
-	for _, d := range u.companions() {
-		if len(d.fetched) < len(appstate.AllPatchNames) && !s.options.Quiet {
-			return Fetched{}, nil
+	return about(s, number, func(u *user) Fetched {
+		for _, d := range u.companions() {
+			if len(d.fetched) < len(appstate.AllPatchNames) && !s.options.Quiet {
+				return Fetched{}
+			}
 		}
-	}
-	return Fetched{Fetched: true}, nil
+		return Fetched{Fetched: true}
+	})
 }
 
 // Setting is one entry of an account's app state.
