@@ -17,12 +17,8 @@ func circuits(d *dispatch.Dispatcher) map[string]circuit {
 	all := map[string]circuit{}
 	for _, s := range d.Stats() {
 		if s.Enabled {
-			all[s.WebhookID] = circuitOf(s)
+			all[s.WebhookID] = circuit{state: string(s.Circuit), probe: s.NextProbe}
 		}
 	}
 	return all
-}
-
-func circuitOf(s dispatch.Stats) circuit {
-	return circuit{state: string(s.Circuit), probe: s.NextProbe}
 }

@@ -69,7 +69,7 @@ func (s *Store) clean(ctx context.Context) {
 	if err := s.cleanHistory(ctx, time.Now()); err != nil && ctx.Err() == nil {
 		s.log.Warn("parts of histories that were told could not be removed", "error", err)
 	}
-	removed, err := s.expire(ctx, time.Now())
+	removed, err := s.Expire(ctx, time.Now())
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("old deliveries could not be removed; this is tried again", "error", err)
 	}

@@ -29,14 +29,14 @@ const (
 	expireLook, expireStep = 5_000, 500
 )
 
-// expire removes the deliveries that are too old at the time now, and what only
-// they needed. Between the steps it leaves others three times as much time as it
-// took.
+// Expire removes the deliveries that are too old at the time now, and what only
+// they needed, as housekeeping does every ten minutes, and returns how many they
+// were. Between the steps it leaves others three times as much time as it took.
 //
 // It goes along the primary key from the oldest row on, so that it needs no index
 // of its own: what ended was appended before, so it can stop at the first row that
 // was appended too late to be too old.
-func (s *Store) expire(ctx context.Context, now time.Time) (removed int, err error) {
+func (s *Store) Expire(ctx context.Context, now time.Time) (removed int, err error) {
 	return s.removeEnded(ctx, now.Add(-s.keep.Delivered), now.Add(-s.keep.Dead), nil)
 }
 
@@ -195,10 +195,4 @@ func (orphansOp) apply(ctx context.Context, t *txn) error {
 			AND NOT EXISTS (SELECT 1 FROM pombo_webhook w WHERE w.instance_id = pombo_instance.id)
 			AND NOT EXISTS (SELECT 1 FROM pombo_event e WHERE e.instance_id = pombo_instance.id)`)
 	return err
-}
-
-// Expire removes what is too old at the time now, as housekeeping does every ten
-// minutes, and returns how many deliveries it removed.
-func (s *Store) Expire(ctx context.Context, now time.Time) (removed int, err error) {
-	return s.expire(ctx, now)
 }
