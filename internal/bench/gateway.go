@@ -182,10 +182,11 @@ func (g *gatewayChild) encode(d pombo.Delivery, w pombo.Webhook) (string, dispat
 }
 
 func envelope(e pombo.Event, instance, destination string) []byte {
-	return evolution.Envelope(evolution.EnvelopeInput{
+	body, _ := evolution.Envelope(evolution.EnvelopeInput{
 		Event: e.Name, Instance: instance, Data: e.Data, Destination: destination,
 		Time: e.Time, Sender: e.Sender, ServerURL: "http://localhost:8080", APIKey: "token",
 	})
+	return body
 }
 
 func (g *gatewayChild) close() error {
