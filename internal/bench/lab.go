@@ -20,9 +20,11 @@ const apiKey = "bench-0123456789abcdef"
 // receiver for its webhooks in this one.
 type lab struct {
 	bench      *bench
+	program    string // the gateway's
 	dir        string // the gateway's
 	networkDir string
 	database   string // DATABASE_CONNECTION_URI; "" for SQLite in dir
+	schema     string // in PostgreSQL
 	dropSchema func(context.Context) error
 
 	network  *process
@@ -36,8 +38,11 @@ type lab struct {
 }
 
 // open makes a lab with a gateway that runs.
-func (b *bench) open(ctx context.Context) (_ *lab, err error) {
-	l := &lab{bench: b}
+func (b *bench) open(ctx context.Context) (*lab, error) { return b.openProgram(ctx, b.program) }
+
+// openProgram is open with another program as the gateway.
+func (b *bench) openProgram(ctx context.Context, program string) (_ *lab, err error) {
+	l := &lab{bench: b, program: program}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -70,7 +75,7 @@ func (l *lab) startNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.network, err = l.bench.spawn(filepath.Join(l.networkDir, "network.log"), os.Environ(), "sandbox", "--listen", addr, "--data", l.networkDir)
+	l.network, err = spawn(l.bench.program, filepath.Join(l.networkDir, "network.log"), os.Environ(), "sandbox", "--listen", addr, "--data", l.networkDir)
 	if err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func (l *lab) exec() (err error) {
 	if l.bench.profiles != "" {
 		env = append(env, "POMBO_PPROF="+profileAddr)
 	}
-	l.gateway, err = l.bench.spawn(filepath.Join(l.dir, "gateway.log"), env, "serve", "--whatsapp-url", "ws://"+l.phones.base[len("http://"):])
+	l.gateway, err = spawn(l.program, filepath.Join(l.dir, "gateway.log"), env, "serve", "--whatsapp-url", "ws://"+l.phones.base[len("http://"):])
 	return err
 }
 

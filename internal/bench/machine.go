@@ -21,7 +21,7 @@ func (b *bench) describeMachine(ctx context.Context) error {
 	if volatile {
 		b.say("WARNING: %s is in memory: nothing there is durable, and the figures are too good. Choose a folder with -dir.", b.dir)
 	}
-	rate, err := b.fsyncRate(ctx)
+	rate, err := b.fsyncRate(ctx, 2*time.Second)
 	if err != nil {
 		return fmt.Errorf("measuring fsync: %w", err)
 	}
@@ -40,16 +40,26 @@ func (b *bench) describeMachine(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) fsyncRate(ctx context.Context) (float64, error) {
-	d := 2 * time.Second
+func (b *bench) fsyncRate(ctx context.Context, d time.Duration) (float64, error) {
 	if b.quick {
-		d = 100 * time.Millisecond
+		d = 50 * time.Millisecond
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	times, err := fsyncTimes(b.dir, d)
 	return float64(len(times)) / d.Seconds(), err
+}
+
+// probe notes what the disk does just before a run: it varies, and what waits for it
+// varies with it.
+func (b *bench) probe(ctx context.Context) error {
+	rate, err := b.fsyncRate(ctx, 300*time.Millisecond)
+	if err != nil {
+		return fmt.Errorf("measuring fsync: %w", err)
+	}
+	b.report.fsyncs = append(b.report.fsyncs, rate)
+	return nil
 }
 
 // networkDir makes the folder of a simulated network: in memory if the machine

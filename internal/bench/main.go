@@ -63,17 +63,20 @@ type settings struct {
 	profiles string // folder for profiles; "" for none
 	program  string // path of pombo
 	plain    bool   // with the devices' keys in whatsmeow's own store
+	contacts int    // of each instance, where many people write
 }
 
 // The parts that can be chosen.
 const (
 	partLoad       = "load"
+	partCompare    = "compare"
+	partContacts   = "contacts"
 	partMemory     = "memory"
 	partStart      = "start"
 	partDeliveries = "deliveries"
 )
 
-var allParts = []string{partLoad, partMemory, partStart, partDeliveries}
+var allParts = []string{partLoad, partCompare, partContacts, partMemory, partStart, partDeliveries}
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
@@ -87,6 +90,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.DurationVar(&s.steady, "steady", 20*time.Second, "how long one latency measurement lasts, of deliveries half as long; 0 for none")
 	fs.IntVar(&s.rate, "rate", 50, "messages a second while it lasts")
 	fs.IntVar(&s.many, "many", 100, "instances of the larger load")
+	fs.IntVar(&s.contacts, "contacts", 1000, "contacts of each instance, where many people write")
 	fs.IntVar(&s.idle, "idle", 1000, "instances of the largest memory measurement")
 	fs.DurationVar(&s.settle, "settle", 30*time.Second, "pause before memory is read")
 	fs.IntVar(&s.starts, "starts", 10, "cold starts")
@@ -111,10 +115,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	if s.quick {
 		s.events, s.backlog = 2000, 5000
-		s.runs, s.messages, s.steady, s.many, s.idle, s.settle, s.starts = 1, 300, time.Second, 3, 5, 200*time.Millisecond, 2
+		s.runs, s.messages, s.steady, s.many, s.contacts, s.idle, s.settle, s.starts = 1, 300, time.Second, 3, 20, 5, 200*time.Millisecond, 2
 	}
 	for name, n := range map[string]int{
-		"runs": s.runs, "messages": s.messages, "rate": s.rate, "many": s.many, "idle": s.idle, "starts": s.starts, "events": s.events, "backlog": s.backlog,
+		"runs": s.runs, "messages": s.messages, "rate": s.rate, "many": s.many, "contacts": s.contacts, "idle": s.idle, "starts": s.starts,
+		"events": s.events, "backlog": s.backlog,
 	} {
 		if n < 1 {
 			return s, fmt.Errorf("-%s is %d: it is at least 1", name, n)
@@ -134,7 +139,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	if slices.ContainsFunc(s.parts, func(p string) bool { return p != partDeliveries }) {
-		if err := b.build(ctx); err != nil {
+		if err := b.buildMeasured(ctx); err != nil {
 			return err
 		}
 	}
@@ -142,6 +147,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	for _, part := range s.parts {
+		b.report.fsyncs = nil
 		err := b.run(ctx, part)
 		if ctx.Err() != nil {
 			return context.Cause(ctx) // which signal it was
@@ -160,17 +166,18 @@ type bench struct {
 	dir      string // everything it writes, save the profiles
 	schemas  int    // made so far in PostgreSQL
 	report   report
+
+	plainProgram string // the gateway with whatsmeow's own store; "" until it is needed
 }
 
 func (b *bench) run(ctx context.Context, part string) error {
 	switch part {
 	case partLoad:
-		for _, n := range []int{1, b.many} {
-			if err := b.load(ctx, n); err != nil {
-				return fmt.Errorf("%s: %w", instances(n), err)
-			}
-		}
-		return nil
+		return b.forOneAndMany(func(n int) error { return b.load(ctx, n) })
+	case partCompare:
+		return b.forOneAndMany(func(n int) error { return b.compare(ctx, n) })
+	case partContacts:
+		return b.forOneAndMany(func(n int) error { return b.contactsOf(ctx, n, n > 1) })
 	case partMemory:
 		return b.memory(ctx)
 	case partDeliveries:
@@ -178,6 +185,16 @@ func (b *bench) run(ctx context.Context, part string) error {
 	default:
 		return b.coldStart(ctx)
 	}
+}
+
+func (b *bench) forOneAndMany(f func(n int) error) error {
+	for _, n := range slices.Compact([]int{1, b.many}) {
+		b.report.fsyncs = nil
+		if err := f(n); err != nil {
+			return fmt.Errorf("%s: %w", instances(n), err)
+		}
+	}
+	return nil
 }
 
 // say tells whoever waits what is going on.

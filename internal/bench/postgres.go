@@ -21,20 +21,20 @@ func (l *lab) openDatabase(context.Context) error {
 		return errors.New("-postgres is not a URL") // the cause may hold the password
 	}
 	b.schemas++
-	schema := fmt.Sprintf("pombo_bench_%d_%d", os.Getpid(), b.schemas)
+	l.schema = fmt.Sprintf("pombo_bench_%d_%d", os.Getpid(), b.schemas)
 	l.dropSchema = func(ctx context.Context) (err error) {
 		db, err := pgx.Connect(ctx, b.postgres)
 		if err != nil {
 			return fmt.Errorf("connecting to PostgreSQL: %w", err)
 		}
 		defer func() { err = errors.Join(err, db.Close(ctx)) }()
-		if _, err := db.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE"); err != nil {
-			return fmt.Errorf("dropping schema %s: %w", schema, err)
+		if _, err := db.Exec(ctx, "DROP SCHEMA IF EXISTS "+l.schema+" CASCADE"); err != nil {
+			return fmt.Errorf("dropping schema %s: %w", l.schema, err)
 		}
 		return nil
 	}
 	q := uri.Query()
-	q.Set("schema", schema)
+	q.Set("schema", l.schema)
 	uri.RawQuery = q.Encode()
 	l.database = uri.String()
 	return nil

@@ -15,29 +15,35 @@ import (
 	"time"
 )
 
-// build builds the program, without the race detector. A program that is to be
-// profiled is built with its profiling server.
-func (b *bench) build(ctx context.Context) error {
-	if b.program != "" {
-		return nil
-	}
-	b.program = filepath.Join(b.dir, "pombo")
-	args := []string{"build", "-o", b.program}
-	var tags []string
+// plainTag is the build tag of a gateway that keeps the devices' keys in
+// whatsmeow's own store.
+const plainTag = "plainsessions"
+
+// build builds the program, without the race detector, and returns where it is. A
+// program that is to be profiled is built with its profiling server.
+func (b *bench) build(ctx context.Context, tags ...string) (string, error) {
+	path := filepath.Join(b.dir, strings.Join(append([]string{"pombo"}, tags...), "-"))
 	if b.profiles != "" {
 		tags = append(tags, "pprof")
 	}
+	args := []string{"build", "-o", path, "-tags", strings.Join(tags, ","), "pombo/cmd/pombo"}
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building pombo: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// buildMeasured builds the program that is measured, if none was given.
+func (b *bench) buildMeasured(ctx context.Context) (err error) {
+	if b.program != "" {
+		return nil
+	}
+	var tags []string
 	if b.plain {
-		tags = append(tags, "plainsessions")
+		tags = append(tags, plainTag)
 	}
-	if len(tags) > 0 {
-		args = append(args, "-tags", strings.Join(tags, ","))
-	}
-	out, err := exec.CommandContext(ctx, "go", append(args, "pombo/cmd/pombo")...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("building pombo: %w\n%s", err, out)
-	}
-	return nil
+	b.program, err = b.build(ctx, tags...)
+	return err
 }
 
 // process is a program in a process of its own. Its output goes to a file, as
@@ -49,14 +55,14 @@ type process struct {
 	err    error // valid when exited is closed
 }
 
-// spawn starts the program with exactly these variables.
-func (b *bench) spawn(logPath string, env []string, args ...string) (*process, error) {
+// spawn starts a program with exactly these variables.
+func spawn(program, logPath string, env []string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the child has its own descriptor
-	p := &process{cmd: exec.Command(b.program, args...), log: logPath, exited: make(chan struct{})}
+	p := &process{cmd: exec.Command(program, args...), log: logPath, exited: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting pombo: %w", err)

@@ -18,25 +18,24 @@ const profileAddr = "127.0.0.1:6060"
 // profileSeconds is how long it is profiled.
 const profileSeconds = 8
 
-// profile writes profiles of the gateway under bursts with n instances. Their
-// figures are not reported: profiling costs time itself.
-func (l *lab) profile(ctx context.Context, n int, chats []chat) error {
+// profile writes profiles of the gateway under bursts, which burst makes, counted from
+// 0. Their figures are not reported: profiling costs time itself.
+func (l *lab) profile(ctx context.Context, of string, burst func(ctx context.Context, i int) error) error {
 	if err := os.MkdirAll(l.bench.profiles, 0o750); err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for name, what := range map[string]string{"cpu": "profile", "allocs": "allocs"} {
 		g.Go(func() error {
-			path := filepath.Join(l.bench.profiles, fmt.Sprintf("%s-%d.pprof", name, n))
+			path := filepath.Join(l.bench.profiles, fmt.Sprintf("%s-%s.pprof", name, of))
 			url := fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", profileAddr, what, profileSeconds)
 			return download(gctx, url, path)
 		})
 	}
 	done := make(chan error, 1)
 	go func() { done <- g.Wait() }()
-	var unused loadFigures
 	for i := 0; ; i++ {
-		if err := l.burst(ctx, fmt.Sprintf("profiled-%d", i), chats, &unused); err != nil {
+		if err := burst(ctx, i); err != nil {
 			return err
 		}
 		select {

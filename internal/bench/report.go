@@ -9,6 +9,7 @@ import (
 // report gathers the figures.
 type report struct {
 	machine string
+	fsyncs  []float64 // what the disk did a second before each run of the figures to come
 	rows    []row
 }
 
@@ -18,6 +19,7 @@ type row struct {
 	unit   string
 	values []float64
 	goal   goal
+	fsyncs []float64
 }
 
 // goal is the bound that a figure's median should keep. The zero value is none.
@@ -49,7 +51,7 @@ func (g goal) verdict(value float64) string {
 // add puts a figure into the report; figures without values are left out.
 func (r *report) add(what, unit string, g goal, values ...float64) {
 	if len(values) > 0 {
-		r.rows = append(r.rows, row{what, unit, values, g})
+		r.rows = append(r.rows, row{what, unit, values, g, r.fsyncs})
 	}
 }
 
@@ -59,11 +61,17 @@ func (r *report) write(w io.Writer) error {
 		_, err = fmt.Fprintf(w, format, args...)
 		return err
 	}
-	if err := out("%s\n\n| figure | unit | median [min–max] | runs | goal | |\n|---|---|---:|---:|---:|---|\n", r.machine); err != nil {
+	if err := out("%s\n\n| figure | unit | median [min–max] | runs | goal | | fsync/s |\n|---|---|---:|---:|---:|---|---:|\n", r.machine); err != nil {
 		return err
 	}
 	for _, x := range r.rows {
-		if err := out("| %s | %s | %s | %d | %s | %s |\n", x.what, x.unit, spread(x.values), len(x.values), x.goal, x.goal.verdict(median(x.values))); err != nil {
+		fsyncs := ""
+		if len(x.fsyncs) > 0 {
+			fsyncs = spread(x.fsyncs)
+		}
+		err := out("| %s | %s | %s | %d | %s | %s | %s |\n",
+			x.what, x.unit, spread(x.values), len(x.values), x.goal, x.goal.verdict(median(x.values)), fsyncs)
+		if err != nil {
 			return err
 		}
 	}
