@@ -19,7 +19,9 @@ const (
 	lidKind                       // a: phone number → LID; of no device
 	numberKind                    // a: LID → phone number; of no device; in the cache only
 	migratedKind                  // a: user whose sessions have moved to the LID; in the cache only
-	contactKind                   // a: JID
+	contactKind                   // a: JID; in the cache only
+	pushKind                      // a: JID of a contact; the name it gives itself; never in the cache
+	businessKind                  // a: JID of a contact; its verified name; never in the cache
 )
 
 // key names a thing that is kept. jid is the device, "" if it is kept for all.
@@ -71,10 +73,7 @@ func (c *cache) put(k key, value any, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.items[k]; ok {
-		old := e.Value.(*item)
-		c.size += size - old.size
-		old.value, old.size = value, size
-		c.used.MoveToFront(e)
+		c.replace(e, value, size)
 	} else {
 		c.items[k] = c.used.PushFront(&item{k, value, size})
 		c.size += size
@@ -82,6 +81,25 @@ func (c *cache) put(k key, value any, n int) {
 	for c.size > c.limit && c.used.Len() > 0 {
 		c.drop(c.used.Back())
 	}
+}
+
+// change replaces a value, if there is one, by what f makes of it; that must take as
+// much memory as it did, but for n bytes.
+func (c *cache) change(k key, n int, f func(value any) any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[k]; ok {
+		it := e.Value.(*item)
+		c.replace(e, f(it.value), it.size+int64(n))
+	}
+}
+
+// replace gives an entry another value. The caller holds c.mu.
+func (c *cache) replace(e *list.Element, value any, size int64) {
+	it := e.Value.(*item)
+	c.size += size - it.size
+	it.value, it.size = value, size
+	c.used.MoveToFront(e)
 }
 
 func (c *cache) remove(k key) {

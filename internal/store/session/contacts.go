@@ -18,17 +18,50 @@ func clean(s string) string {
 
 // contact returns what is known of a contact. The caller holds d.contacts.
 func (d *Device) contact(ctx context.Context, user types.JID) (types.ContactInfo, error) {
+	waiting := d.waitingNames(ctx, user) // first: what is committed meanwhile is found below
+	info, err := d.committedContact(ctx, user)
+	for kind, name := range waiting {
+		*nameOf(kind, &info), info.Found = name, true
+	}
+	return info, err
+}
+
+// nameOf is the name of that kind.
+func nameOf(kind kind, info *types.ContactInfo) *string {
+	if kind == pushKind {
+		return &info.PushName
+	}
+	return &info.BusinessName
+}
+
+// waitingNames returns the names of a contact that are not committed.
+func (d *Device) waitingNames(ctx context.Context, user types.JID) map[kind]string {
+	var names map[kind]string
+	for _, which := range [...]kind{pushKind, businessKind} {
+		if e, ok := d.pending(ctx, d.key(which, user.String()), false); ok {
+			if names == nil {
+				names = map[kind]string{}
+			}
+			names[which] = string(e.value)
+		}
+	}
+	return names
+}
+
+func (d *Device) committedContact(ctx context.Context, user types.JID) (types.ContactInfo, error) {
 	k := d.key(contactKind, user.String())
 	if v, ok := d.c.cache.get(k); ok {
 		info, _ := v.(types.ContactInfo)
 		return info, nil
 	}
+	keep := d.tally.reading(d.c.cache)
 	info, err := scanContact(d.c.reads.QueryRowContext(ctx, d.c.q.getContact, d.jid, user))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return types.ContactInfo{}, err
 	}
 	info.Found = err == nil
-	d.keepContact(user, info)
+	size := len(info.FirstName) + len(info.FullName) + len(info.PushName) + len(info.BusinessName) + len(info.RedactedPhone)
+	keep(k, info, size+100)
 	return info, nil
 }
 
@@ -41,15 +74,12 @@ func scanContact(row interface{ Scan(...any) error }, more ...any) (types.Contac
 	}, err
 }
 
-func (d *Device) keepContact(user types.JID, info types.ContactInfo) {
-	size := len(info.FirstName) + len(info.FullName) + len(info.PushName) + len(info.BusinessName) + len(info.RedactedPhone)
-	d.c.cache.put(d.key(contactKind, user.String()), info, size+100)
-}
-
 // putContacts commits changes of contacts, and drops from the cache what may have
 // changed. The caller holds d.contacts.
 func (d *Device) putContacts(ctx context.Context, w *Writes, users ...types.JID) error {
+	d.tally.begin()
 	defer func() {
+		d.tally.end()
 		for _, user := range users {
 			d.c.cache.remove(d.key(contactKind, user.String()))
 		}
@@ -57,8 +87,10 @@ func (d *Device) putContacts(ctx context.Context, w *Writes, users ...types.JID)
 	return d.c.writer.Write(ctx, w)
 }
 
-// putName changes one name of a contact if it differs; field picks the name.
-func (d *Device) putName(ctx context.Context, user types.JID, name, query string, field func(*types.ContactInfo) *string) (bool, string, error) {
+// putName changes one name of a contact if it differs. Names come with messages,
+// those of new contacts with the first one: they go with its commit. If they are lost
+// they come again.
+func (d *Device) putName(ctx context.Context, kind kind, user types.JID, name string) (changed bool, before string, err error) {
 	d.contacts.Lock()
 	defer d.contacts.Unlock()
 	name = clean(name)
@@ -66,30 +98,41 @@ func (d *Device) putName(ctx context.Context, user types.JID, name, query string
 	if err != nil {
 		return false, "", err
 	}
-	before := *field(&info)
+	before = *nameOf(kind, &info)
 	if before == name {
 		return false, "", nil
 	}
-	w := &Writes{}
-	w.run(query, d.jid, user, name)
-	if err := d.putContacts(ctx, w, user); err != nil {
+	if err := d.ride(ctx, d.key(kind, user.String()), &entry{value: []byte(name)}); err != nil {
 		return false, "", err
 	}
-	*field(&info), info.Found = name, true
-	d.keepContact(user, info)
 	return true, before, nil
 }
 
-// PutPushName stores the name that a contact gives itself, and tells whether it
-// changed and what it was.
-func (d *Device) PutPushName(ctx context.Context, user types.JID, pushName string) (changed bool, before string, err error) {
-	return d.putName(ctx, user, pushName, d.c.q.putPush, func(i *types.ContactInfo) *string { return &i.PushName })
+// settledName brings the cache up to date with a name that was committed, or may have
+// been.
+func (c *Container) settledName(r row, err error) {
+	k := key{jid: r.jid, kind: contactKind, a: r.a}
+	if err != nil {
+		c.cache.remove(k)
+		return
+	}
+	c.cache.change(k, len(r.value), func(value any) any {
+		info, _ := value.(types.ContactInfo)
+		*nameOf(r.kind, &info), info.Found = string(r.value), true
+		return info
+	})
 }
 
-// PutBusinessName stores a contact's verified name, and tells whether it changed
-// and what it was.
+// PutPushName notes the name that a contact gives itself, and tells whether it
+// changed and what it was.
+func (d *Device) PutPushName(ctx context.Context, user types.JID, pushName string) (changed bool, before string, err error) {
+	return d.putName(ctx, pushKind, user, pushName)
+}
+
+// PutBusinessName notes a contact's verified name, and tells whether it changed and
+// what it was.
 func (d *Device) PutBusinessName(ctx context.Context, user types.JID, businessName string) (changed bool, before string, err error) {
-	return d.putName(ctx, user, businessName, d.c.q.putBusiness, func(i *types.ContactInfo) *string { return &i.BusinessName })
+	return d.putName(ctx, businessKind, user, businessName)
 }
 
 // PutContactName stores a contact's names in the phone's address book. The order
@@ -153,6 +196,14 @@ func (d *Device) GetContact(ctx context.Context, user types.JID) (types.ContactI
 
 // GetAllContacts returns all contacts.
 func (d *Device) GetAllContacts(ctx context.Context) (map[types.JID]types.ContactInfo, error) {
+	waiting := map[key]string{} // first: what is committed meanwhile is found below
+	d.mu.Lock()
+	for k, e := range d.riders {
+		if k.kind == pushKind || k.kind == businessKind {
+			waiting[k] = string(e.value)
+		}
+	}
+	d.mu.Unlock()
 	all := map[types.JID]types.ContactInfo{}
 	err := d.c.read(ctx, d.c.q.allContacts, []any{d.jid}, func(rows *sql.Rows) error {
 		var user types.JID
@@ -162,6 +213,15 @@ func (d *Device) GetAllContacts(ctx context.Context) (map[types.JID]types.Contac
 	})
 	if err != nil {
 		return nil, err
+	}
+	for k, name := range waiting {
+		user, err := types.ParseJID(k.a)
+		if err != nil {
+			return nil, err
+		}
+		info := all[user]
+		*nameOf(k.kind, &info), info.Found = name, true
+		all[user] = info
 	}
 	return all, nil
 }

@@ -266,6 +266,9 @@ func (c *Container) settled(r row, err error) {
 	case lidKind:
 		c.settledLID(r, err)
 		return
+	case pushKind, businessKind:
+		c.settledName(r, err)
+		return
 	case sessionKind, identityKind:
 		c.mayMove(r.jid, r.a)
 	case senderKeyKind:

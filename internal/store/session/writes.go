@@ -63,6 +63,7 @@ type table struct {
 	upsert [len(bulkSizes)]string
 	remove string
 	args   func(row) []any
+	text   bool // the value is one, not bytes
 }
 
 // bulkSizes are the numbers of rows that one statement writes: few, so that few
@@ -83,7 +84,7 @@ type queries struct {
 	dropOldLID, putLID, getLID, getNumber                                 string
 	getBuffered, waitingBuffered, putBuffered, clearBuffered, ageBuffered string
 	getContact, allContacts                                               string
-	putNames, putPhone, putPush, putBusiness                              string
+	putNames, putPhone                                                    string
 	getSessions, getLIDs                                                  [len(bulkSizes)]string
 }
 
@@ -139,8 +140,6 @@ func newQueries(postgres bool, form func(string) string) *queries {
 			WHERE our_jid = $1`: &q.allContacts,
 		upsertContact("first_name", "full_name"): &q.putNames,
 		upsertContact("redacted_phone"):          &q.putPhone,
-		upsertContact("push_name"):               &q.putPush,
-		upsertContact("business_name"):           &q.putBusiness,
 	} {
 		*into = form(text)
 	}
@@ -150,6 +149,13 @@ func newQueries(postgres bool, form func(string) string) *queries {
 	}
 	q.tables = newTables(form)
 	return q
+}
+
+func (t *table) value(r row) any {
+	if t.text {
+		return string(r.value)
+	}
+	return r.value
 }
 
 func upsertContact(columns ...string) string {
@@ -184,6 +190,15 @@ func newTables(form func(string) string) []table {
 		}
 		return texts
 	}
+	name := func(kind kind, column string) table {
+		return table{
+			kind: kind,
+			upsert: upsert(`INSERT INTO whatsmeow_contacts (our_jid, their_jid, `+column+`)`, 3,
+				`ON CONFLICT (our_jid, their_jid) DO UPDATE SET `+column+` = excluded.`+column),
+			args: func(r row) []any { return []any{r.jid, r.a} },
+			text: true,
+		}
+	}
 	return []table{
 		{
 			kind: sessionKind,
@@ -216,6 +231,8 @@ func newTables(form func(string) string) []table {
 				return []any{r.jid, chat, sender, r.b}
 			},
 		},
+		name(pushKind, "push_name"),
+		name(businessKind, "business_name"),
 	}
 }
 
@@ -281,7 +298,7 @@ func (c *Container) applyTable(ctx context.Context, tx *sql.Tx, t *table, order 
 			}
 			var args []any
 			for _, r := range put[:n] {
-				args = append(append(args, t.args(r)...), r.value)
+				args = append(append(args, t.args(r)...), t.value(r))
 			}
 			if _, err := tx.ExecContext(ctx, t.upsert[i], args...); err != nil {
 				return err
