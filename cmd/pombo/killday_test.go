@@ -133,8 +133,8 @@ func (k *killed) check(t *testing.T, network *pombotest.Sandbox, receiver *pombo
 		want["call "+id] = true
 	}
 	missing := 0
-	pombotest.Eventually(t, 4*time.Minute, "all that "+k.name+" has to be told", func() bool {
-		seen.read(receiver)
+	receiver.Until(t, "all that "+k.name+" has to be told", func(posts []pombotest.Post) bool {
+		seen.read(posts)
 		missing = max(0, votes-seen.votes[k.name])
 		for event := range want {
 			if !seen.have[k.name+" "+event] {
@@ -153,8 +153,7 @@ type tally struct {
 	votes map[string]int // by instance
 }
 
-func (y *tally) read(receiver *pombotest.Receiver) {
-	posts := receiver.Posts()
+func (y *tally) read(posts []pombotest.Post) {
 	for _, p := range posts[y.posts:] {
 		var data struct {
 			ID    string

@@ -35,14 +35,15 @@ type Receiver struct {
 
 	mu      sync.Mutex
 	posts   []Post
-	changed chan struct{} // closed and replaced on every change
+	taken   map[string]bool // webhook-ids of posts that were answered with a 2xx
+	changed chan struct{}   // closed and replaced on every change
 	answer  func(n int, p Post) int
 }
 
 // NewReceiver starts a receiver that answers 200; it stops with the test.
 func NewReceiver(t testing.TB) *Receiver {
 	t.Helper()
-	r := &Receiver{changed: make(chan struct{})}
+	r := &Receiver{taken: map[string]bool{}, changed: make(chan struct{})}
 	srv := httptest.NewServer(r)
 	t.Cleanup(srv.Close)
 	r.URL = srv.URL
@@ -83,6 +84,9 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	r.posts = append(r.posts, p)
+	if p.Status/100 == 2 {
+		r.taken[p.ID()] = true
+	}
 	close(r.changed)
 	r.changed = make(chan struct{})
 	r.mu.Unlock()
@@ -139,18 +143,20 @@ func (r *Receiver) Wait(t testing.TB, event string, match func(Post) bool) Post 
 	return found
 }
 
-// Until waits until done accepts what was received. The test fails, naming
-// what, after a minute without any new request, or four in all: requests that are
-// refused come again for ever.
+// Until waits until done accepts what was received. It fails the test, naming what,
+// when there is no progress: after a minute without any new request, or four without
+// a delivery that is taken for the first time (requests that are refused come again
+// for ever). However much there is to come, it may take its time.
 func (r *Receiver) Until(t testing.TB, what string, done func([]Post) bool) {
 	t.Helper()
-	end := time.Now().Add(4 * time.Minute)
+	taken, end := -1, time.Time{}
 	for {
-		r.mu.Lock()
-		posts, changed := r.posts[:len(r.posts):len(r.posts)], r.changed
-		r.mu.Unlock()
+		posts, now, changed := r.look()
 		if done(posts) {
 			return
+		}
+		if now > taken {
+			taken, end = now, time.Now().Add(4*time.Minute)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), min(time.Minute, time.Until(end)))
 		select {
@@ -161,6 +167,14 @@ func (r *Receiver) Until(t testing.TB, what string, done func([]Post) bool) {
 			t.Fatalf("waited in vain for %s; %d posts came: %s", what, len(posts), summary(posts))
 		}
 	}
+}
+
+// look returns what was received so far, not to be changed; how many deliveries were
+// taken; and what is closed when there is more.
+func (r *Receiver) look() (posts []Post, taken int, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.posts[:len(r.posts):len(r.posts)], len(r.taken), r.changed
 }
 
 func summary(posts []Post) string {
