@@ -209,6 +209,7 @@ func TestMediaLink(t *testing.T) {
 
 // A link ends, and the file goes with it.
 func TestMediaLinkExpires(t *testing.T) {
+	t.Parallel() // it waits
 	dir := pombotest.MemoryDir(t)
 	k := newMediaTalk(t, "POMBO_DATA_DIR="+dir, "POMBO_MEDIA_KEEP_HOURS=0.003") // 11 s
 	id := k.sendFile(sandbox.MediaRequest{Kind: "image"})

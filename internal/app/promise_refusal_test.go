@@ -15,12 +15,14 @@ type refusals struct {
 	n int
 }
 
-// on pairs an instance of its own and gives it to test.
+// on pairs an instance of its own and gives it to test, beside the others: most of
+// it is waiting for the next try.
 func (r *refusals) on(name string, test func(p *promise, instance, number string)) {
 	r.Helper()
 	r.n++
 	number := fmt.Sprintf("55119888810%02d", r.n)
 	r.T.Run(name, func(t *testing.T) {
+		t.Parallel()
 		p := *r.promise
 		p.T = t
 		pombotest.Pair(t, p.gateway.Client, p.network.Server, name, number, p.receiver.URL)

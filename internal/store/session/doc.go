@@ -32,9 +32,10 @@
 // # Riders
 //
 // Units that were closed, and what does no harm if it is committed early, or never
-// because the process dies before the message is confirmed (message secrets, LIDs),
-// wait for the next commit of the device, whichever it is. Everything else is written
-// through: committed when the call returns.
+// because the process dies before the message is confirmed (message secrets, LIDs,
+// the names that contacts give themselves), wait for the next commit of the device,
+// whichever it is. Everything else is written through: committed when the call
+// returns.
 //
 // # The cache
 //

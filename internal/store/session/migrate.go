@@ -61,26 +61,11 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 // changes that are not committed.
 func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
 	found := overlay{}
-	for _, q := range []struct {
-		kind  kind
-		query string
-	}{{sessionKind, d.c.q.movedSessions}, {identityKind, d.c.q.movedIdentities}} {
-		err := d.c.read(ctx, q.query, []any{d.jid, prefix}, func(rows *sql.Rows) error {
-			var address string
-			var value []byte
-			err := rows.Scan(&address, &value)
-			found[d.key(q.kind, address)] = &entry{value: value}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	err := d.c.read(ctx, d.c.q.movedSenderKeys, []any{d.jid, prefix}, func(rows *sql.Rows) error {
-		var group, user string
+	err := d.c.read(ctx, d.c.q.moved, []any{d.jid, prefix}, func(rows *sql.Rows) error {
+		k := key{jid: d.jid}
 		var value []byte
-		err := rows.Scan(&group, &user, &value)
-		found[key{d.jid, senderKeyKind, group, user}] = &entry{value: value}
+		err := rows.Scan(&k.kind, &k.a, &k.b, &value)
+		found[k] = &entry{value: value}
 		return err
 	})
 	if err != nil {
