@@ -82,7 +82,8 @@ func turnSession(d *session.Device, address string, e pombo.Event) error {
 	if err != nil {
 		return err
 	}
-	return d.Commit(ctx, e)
+	d.End(true, e)
+	return d.Flush(ctx)
 }
 
 // liveMB is what the process holds in memory.
