@@ -54,7 +54,7 @@ func (d *Device) committedContact(ctx context.Context, user types.JID) (types.Co
 		info, _ := v.(types.ContactInfo)
 		return info, nil
 	}
-	keep := d.tally.reading(d.c.cache)
+	keep := d.tally.reading(d.c.cache, nil)
 	info, err := scanContact(d.c.reads.QueryRowContext(ctx, d.c.q.getContact, d.jid, user))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return types.ContactInfo{}, err

@@ -115,9 +115,19 @@ func (c *Container) equip(d *store.Device) {
 // tally tells whether a commit has been under way since a moment. What was read
 // from the database beside a commit may be old, and must not get into the cache.
 type tally struct {
-	mu     sync.Mutex
-	number int // of beginnings and ends
+	mu sync.Mutex
+	commits
+}
+
+// commits are counted beginnings and ends. The tally's mutex guards them.
+type commits struct {
+	number int
 	busy   int
+}
+
+func (c *commits) change(n int) {
+	c.number++
+	c.busy += n
 }
 
 func (c *Container) tally(jid string) *tally {
@@ -131,27 +141,34 @@ func (c *Container) tally(jid string) *tally {
 	return t
 }
 
-func (t *tally) begin() { t.change(1) }
+func (t *tally) begin() { t.count(1, nil) }
 
-func (t *tally) end() { t.change(-1) }
+func (t *tally) end() { t.count(-1, nil) }
 
-func (t *tally) change(n int) {
+// count counts a beginning (1) or an end (-1), also among those of one device.
+func (t *tally) count(n int, device *commits) {
 	t.mu.Lock()
-	t.number++
-	t.busy += n
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.change(n)
+	if device != nil {
+		device.change(n)
+	}
 }
 
 // reading returns a function that keeps a value in the cache, if no commit has
-// been under way since reading was called.
-func (t *tally) reading(c *cache) func(k key, value any, n int) {
+// been under way since reading was called, but for those of a device that may be
+// given.
+func (t *tally) reading(c *cache, but *commits) func(k key, value any, n int) {
+	if but == nil {
+		but = &commits{}
+	}
 	t.mu.Lock()
-	number, quiet := t.number, t.busy == 0
+	number, quiet := t.number-but.number, t.busy == but.busy
 	t.mu.Unlock()
 	return func(k key, value any, n int) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if quiet && t.number == number {
+		if quiet && t.number-but.number == number {
 			c.put(k, value, n)
 		}
 	}

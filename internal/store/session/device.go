@@ -38,6 +38,7 @@ type Device struct {
 	events []pombo.Event // that go with the next commit, in order
 
 	committing chan struct{} // capacity 1: one commit of rows at a time
+	commits    commits       // of rows; the tally's mutex guards it
 	preKeys    sync.Mutex
 	contacts   sync.Mutex
 	buffer     buffer
@@ -134,7 +135,7 @@ func (d *Device) view(ctx context.Context, k key, unit bool, query string, args 
 		value, _ := v.([]byte)
 		return value, nil
 	}
-	keep := d.tally.reading(d.c.cache)
+	keep := d.tally.reading(d.c.cache, nil)
 	var value []byte
 	err := d.c.reads.QueryRowContext(ctx, query, args...).Scan(&value)
 	switch {
@@ -230,8 +231,8 @@ func (d *Device) commit(ctx context.Context, w *Writes, overlays ...overlay) err
 	if w.Empty() && len(events) == 0 {
 		return nil
 	}
-	d.tally.begin()
-	defer d.tally.end()
+	d.tally.count(1, &d.commits)
+	defer d.tally.count(-1, &d.commits)
 	if slices.ContainsFunc(taken, func(r row) bool { return r.kind == lidKind }) {
 		all := d.c.tally("")
 		all.begin()

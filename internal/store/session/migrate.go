@@ -24,11 +24,9 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	if d.Migrated(pn) {
 		return nil
 	}
-	if err := d.lock(ctx); err != nil {
-		return err
-	}
-	defer d.unlock()
-	keep := d.tally.reading(d.c.cache)
+	// Most often there is nothing to move, and no commit has to be waited for to know
+	// it: what this device commits is among the riders until it can be read.
+	keep := d.tally.reading(d.c.cache, &d.commits)
 	old, err := d.under(ctx, from+":")
 	if err != nil {
 		return err
@@ -36,6 +34,13 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	if len(old) == 0 {
 		keep(d.key(migratedKind, from), true, 0)
 		return nil
+	}
+	if err := d.lock(ctx); err != nil {
+		return err
+	}
+	defer d.unlock()
+	if old, err = d.under(ctx, from+":"); err != nil {
+		return err
 	}
 	changes := make(overlay, 2*len(old))
 	for k, e := range old {
@@ -60,6 +65,7 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 // under returns what is kept under addresses that begin with prefix, with the
 // changes that are not committed.
 func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
+	waiting := d.ridersUnder(prefix) // first: what is committed meanwhile is found below
 	found := overlay{}
 	err := d.c.read(ctx, d.c.q.moved, []any{d.jid, prefix}, func(rows *sql.Rows) error {
 		k := key{jid: d.jid}
@@ -71,8 +77,16 @@ func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
 	if err != nil {
 		return nil, err
 	}
+	for k, e := range waiting {
+		found[k] = e
+	}
+	return found, nil
+}
+
+func (d *Device) ridersUnder(prefix string) overlay {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	found := overlay{}
 	for k, e := range d.riders {
 		address := k.a
 		switch k.kind {
@@ -86,7 +100,7 @@ func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
 			found[k] = e
 		}
 	}
-	return found, nil
+	return found
 }
 
 // mayMove notes that something was stored under an address which may be a phone

@@ -47,7 +47,7 @@ func (d *Device) GetManySessions(ctx context.Context, addresses []string) (map[s
 		}
 	}
 	err := chunks(len(missing), d.c.q.getSessions, func(from, to int, query string) error {
-		keep := d.tally.reading(d.c.cache)
+		keep := d.tally.reading(d.c.cache, nil)
 		args := []any{d.jid}
 		for _, a := range missing[from:to] {
 			args = append(args, a)
