@@ -21,15 +21,18 @@ const stepsEnv = "POMBO_TEST_KILL_AT"
 // step is a moment in the commit of what a message is made of. What is "append" holds
 // an event, with what reading its message changed; "sessions" is what encrypting
 // one changed, before its first byte leaves.
-type step struct{ op, at string }
+type step struct {
+	op, at string
+	within int // it is one of so many
+}
 
 var steps = []step{
-	{"append", ""},          // before the transaction
-	{"append", "written"},   // in it
-	{"append", "committed"}, // before the confirmation
-	{"sessions", ""},
-	{"sessions", "written"},
-	{"sessions", "committed"}, // before it is sent
+	{"append", "", 25},          // before the transaction
+	{"append", "written", 25},   // in it
+	{"append", "committed", 25}, // before the confirmation
+	{"sessions", "", 8},
+	{"sessions", "written", 8},
+	{"sessions", "committed", 8}, // before it is sent
 }
 
 // killAtStep returns a fault that kills the process when, from the moment when the
@@ -73,10 +76,9 @@ func killAtStep(file string) func(op string) error {
 	}
 }
 
-// behind is how many messages may wait when the next is written. It is more than the
-// network sends at once, so that there is always enough to do; what waits beyond
-// that would only have to be told at the end.
-const behind = 500
+// behind is how many messages may wait when the next is written: there is always
+// something to do, but a text is sent soon, and little is left to be told at the end.
+const behind = 60
 
 // TestKillAtSteps kills the gateway at each step between a message's coming and its
 // confirmation, and between a text's encryption and its leaving, while messages
@@ -97,12 +99,16 @@ func TestKillAtSteps(t *testing.T) {
 	ledger := pombotest.NewLedger(traffic, receiver)
 	traffic.Write(t, 1)
 	ledger.Await(t)
-	answering := traffic.Answering(t, server.Client, time.Millisecond)
+	// Several write side by side: each of their texts waits for what is being received.
+	var answering []func() int
+	for range 3 {
+		answering = append(answering, traffic.Answering(t, server.Client, time.Millisecond))
+	}
 	strangers, began := 0, time.Now()
 	for i := range *killSteps {
 		s := steps[i%len(steps)]
 		name := filepath.Join(dir, "next")
-		if err := os.WriteFile(name, fmt.Appendf(nil, "%s %q %d", s.op, s.at, 1+rng.IntN(25)), 0o600); err != nil {
+		if err := os.WriteFile(name, fmt.Appendf(nil, "%s %q %d", s.op, s.at, 1+rng.IntN(s.within)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Rename(name, file); err != nil {
@@ -130,7 +136,10 @@ func TestKillAtSteps(t *testing.T) {
 	}
 	pombotest.WaitState(t, server.Client, "steps", "open")
 	traffic.Answer(t, server.Client, 0)
-	sent := answering()
+	sent := 0
+	for _, stop := range answering {
+		sent += stop()
+	}
 	t.Logf("%d kills in %.0f s, %d messages from contacts and %d to them", *killSteps, time.Since(began).Seconds(), traffic.Sent(), sent)
 	ledger.Check(t)
 	if sent == 0 {
