@@ -50,8 +50,10 @@ func TestReport(t *testing.T) {
 	var r report
 	r.machine = "A machine."
 	r.add("rate", "messages/s", goal{least: 500}, 600, 400, 550)
+	r.fsyncs = []float64{900, 1000, 1100}
 	r.add("latency", "ms", goal{most: 5}, 6.5)
 	r.add("nothing", "ms", goal{})
+	r.fsyncs = nil
 	r.add("plain", "MB", goal{}, 42)
 	var b strings.Builder
 	if err := r.write(&b); err != nil {
@@ -59,11 +61,11 @@ func TestReport(t *testing.T) {
 	}
 	want := `A machine.
 
-| figure | unit | median [min–max] | runs | goal | |
-|---|---|---:|---:|---:|---|
-| rate | messages/s | 550 [400–600] | 3 | ≥ 500 | met |
-| latency | ms | 6.50 | 1 | ≤ 5 | missed |
-| plain | MB | 42.0 | 1 |  |  |
+| figure | unit | median [min–max] | runs | goal | | fsync/s |
+|---|---|---:|---:|---:|---|---:|
+| rate | messages/s | 550 [400–600] | 3 | ≥ 500 | met |  |
+| latency | ms | 6.50 | 1 | ≤ 5 | missed | 1000 [900–1100] |
+| plain | MB | 42.0 | 1 |  |  |  |
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
