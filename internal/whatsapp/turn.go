@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,10 +24,10 @@ import (
 // loses it to the next, and may not write any more.
 type turn struct {
 	mu      sync.Mutex
-	owner   any       // nil: nobody's
-	since   time.Time // when owner took it
-	writing bool      // it cannot be lost any more
-	freed   chan struct{}
+	owner   any               // nil: nobody's
+	since   time.Time         // when owner took it
+	writing bool              // it cannot be lost any more
+	line    []*waiter         // who waits, the longest first; nobody while the turn is nobody's
 	held    any               // the owner that has it for a message which was decrypted
 	working bool              // on the event of that message
 	stuck   func()            // called when somebody waits too long for one that is not
@@ -39,52 +40,90 @@ const turnLimit = 5 * time.Second
 // errTurnLost says that what was read is no longer true.
 var errTurnLost = errors.New("the session has changed meanwhile")
 
-// take waits for the turn. Taking it again is no error.
+// waiter is somebody who waits for the turn.
+type waiter struct {
+	owner   any
+	granted chan struct{} // closed when it is his
+}
+
+// take waits for the turn; who came first has it first, so that a burst of messages
+// does not hold up what is sent. Taking it again is no error.
 func (t *turn) take(ctx context.Context, owner any, limit time.Duration) error {
-	for {
-		t.mu.Lock()
-		left := limit - time.Since(t.since)
-		if t.owner == nil || t.owner == owner || !t.writing && left <= 0 {
-			t.pass(owner)
-			t.mu.Unlock()
-			return nil
-		}
-		if t.writing {
-			left = limit
-		}
-		freed := t.freed
+	t.mu.Lock()
+	if t.owner == nil || t.owner == owner {
+		t.pass(owner)
 		t.mu.Unlock()
+		return nil
+	}
+	w := &waiter{owner, make(chan struct{})}
+	t.line = append(t.line, w)
+	left := t.left(limit)
+	t.mu.Unlock()
+	for {
 		timer := time.NewTimer(left)
 		select {
-		case <-freed:
+		case <-w.granted:
+			timer.Stop()
+			return nil
 		case <-timer.C:
-			t.unstick(limit)
+			left = t.expire(limit)
 		case <-ctx.Done():
 			timer.Stop()
+			t.leave(w)
 			return ctx.Err()
 		}
-		timer.Stop()
 	}
 }
 
-// pass makes the turn owner's; nil: nobody's. The caller holds t.mu.
-func (t *turn) pass(owner any) {
-	if t.freed != nil {
-		close(t.freed)
+// left is how long the owner may keep the others waiting. The caller holds t.mu.
+func (t *turn) left(limit time.Duration) time.Duration {
+	if t.writing {
+		return limit
 	}
-	t.owner, t.since, t.writing, t.freed = owner, time.Now(), false, make(chan struct{})
-	t.held, t.working = nil, false
+	return limit - time.Since(t.since)
 }
 
-// unstick reports a message that has had the turn for longer than limit without
-// getting to its handler.
-func (t *turn) unstick(limit time.Duration) {
+// expire passes the turn on if its owner has read for longer than limit, and reports
+// a message that has had it for longer without getting to its handler. It returns when
+// to look again.
+func (t *turn) expire(limit time.Duration) time.Duration {
 	t.mu.Lock()
 	stuck := t.held != nil && !t.working && time.Since(t.since) >= limit
+	if !t.writing && t.left(limit) <= 0 {
+		t.pass(nil)
+	}
+	left := t.left(limit)
 	t.mu.Unlock()
 	if stuck && t.stuck != nil {
 		t.stuck()
 	}
+	return left
+}
+
+// leave ends w's waiting. If the turn has become his meanwhile, it is the next one's.
+func (t *turn) leave(w *waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-w.granted:
+		if t.owner == w.owner {
+			t.pass(nil)
+		}
+	default:
+		t.line = slices.DeleteFunc(t.line, func(other *waiter) bool { return other == w })
+	}
+}
+
+// pass makes the turn owner's; nil: that of who has waited longest. The caller holds
+// t.mu.
+func (t *turn) pass(owner any) {
+	if owner == nil && len(t.line) > 0 {
+		owner = t.line[0].owner
+		close(t.line[0].granted)
+		t.line = slices.Delete(t.line, 0, 1)
+	}
+	t.owner, t.since, t.writing = owner, time.Now(), false
+	t.held, t.working = nil, false
 }
 
 // work says that the message that has the turn has got to its handler.

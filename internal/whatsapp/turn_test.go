@@ -48,6 +48,39 @@ func TestTurnWaits(t *testing.T) {
 	})
 }
 
+// Who came first has it first, however often others want it; who leaves is passed over.
+func TestTurnIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turn turn
+		busy := new(byte)
+		if err := turn.take(t.Context(), busy, turnLimit); err != nil {
+			t.Fatal(err)
+		}
+		gone, leave := context.WithCancel(t.Context())
+		got := make(chan int, 3)
+		for i, ctx := range []context.Context{gone, t.Context(), t.Context()} {
+			go func() {
+				owner := new(byte)
+				if err := turn.take(ctx, owner, turnLimit); err != nil {
+					return
+				}
+				got <- i
+				turn.give(owner)
+			}()
+			synctest.Wait()
+		}
+		leave()
+		synctest.Wait()
+		turn.give(busy)
+		if err := turn.take(t.Context(), busy, turnLimit); err != nil { // behind the others
+			t.Fatal(err)
+		}
+		if len(got) != 2 || <-got != 1 || <-got != 2 {
+			t.Errorf("%d of 2 came first, or not in their order", len(got))
+		}
+	})
+}
+
 // A reader that does not write in time loses its turn, and must not write.
 func TestTurnIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
