@@ -54,7 +54,8 @@ func (d *Device) committedContact(ctx context.Context, user types.JID) (types.Co
 		info, _ := v.(types.ContactInfo)
 		return info, nil
 	}
-	keep := d.tally.reading(d.c.cache, nil)
+	keep, done := d.tally.reading(d.c.cache, one(k))
+	defer done()
 	info, err := scanContact(d.c.reads.QueryRowContext(ctx, d.c.q.getContact, d.jid, user))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return types.ContactInfo{}, err
@@ -77,12 +78,12 @@ func scanContact(row interface{ Scan(...any) error }, more ...any) (types.Contac
 // putContacts commits changes of contacts, and drops from the cache what may have
 // changed. The caller holds d.contacts.
 func (d *Device) putContacts(ctx context.Context, w *Writes, users ...types.JID) error {
-	d.tally.begin()
+	end := d.tally.begin(true)
 	defer func() {
-		d.tally.end()
 		for _, user := range users {
 			d.c.cache.remove(d.key(contactKind, user.String()))
 		}
+		end()
 	}()
 	return d.c.writer.Write(ctx, w)
 }

@@ -95,9 +95,7 @@ func (c *Container) DeleteDevice(ctx context.Context, d *store.Device) error {
 		return sqlstore.ErrDeviceIDMustBeSet
 	}
 	jid := d.ID.String()
-	t := c.tally(jid)
-	t.begin()
-	defer t.end()
+	defer c.tally(jid).begin(true)()
 	err := c.in.DeleteDevice(ctx, d)
 	c.cache.removeAll(jid, 0, "")
 	return err
@@ -110,66 +108,4 @@ func (c *Container) equip(d *store.Device) {
 	d.AppStateKeys, d.AppState, d.Contacts, d.ChatSettings = dev, dev, dev, dev
 	d.MsgSecrets, d.PrivacyTokens, d.EventBuffer, d.LIDs = dev, dev, dev, dev
 	d.Container = c
-}
-
-// tally tells whether a commit has been under way since a moment. What was read
-// from the database beside a commit may be old, and must not get into the cache.
-type tally struct {
-	mu sync.Mutex
-	commits
-}
-
-// commits are counted beginnings and ends. The tally's mutex guards them.
-type commits struct {
-	number int
-	busy   int
-}
-
-func (c *commits) change(n int) {
-	c.number++
-	c.busy += n
-}
-
-func (c *Container) tally(jid string) *tally {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := c.tallies[jid]
-	if t == nil {
-		t = &tally{}
-		c.tallies[jid] = t
-	}
-	return t
-}
-
-func (t *tally) begin() { t.count(1, nil) }
-
-func (t *tally) end() { t.count(-1, nil) }
-
-// count counts a beginning (1) or an end (-1), also among those of one device.
-func (t *tally) count(n int, device *commits) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.change(n)
-	if device != nil {
-		device.change(n)
-	}
-}
-
-// reading returns a function that keeps a value in the cache, if no commit has
-// been under way since reading was called, but for those of a device that may be
-// given.
-func (t *tally) reading(c *cache, but *commits) func(k key, value any, n int) {
-	if but == nil {
-		but = &commits{}
-	}
-	t.mu.Lock()
-	number, quiet := t.number-but.number, t.busy == but.busy
-	t.mu.Unlock()
-	return func(k key, value any, n int) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if quiet && t.number-but.number == number {
-			c.put(k, value, n)
-		}
-	}
 }

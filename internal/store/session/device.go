@@ -38,7 +38,6 @@ type Device struct {
 	events []pombo.Event // that go with the next commit, in order
 
 	committing chan struct{} // capacity 1: one commit of rows at a time
-	commits    commits       // of rows; the tally's mutex guards it
 	preKeys    sync.Mutex
 	contacts   sync.Mutex
 	buffer     buffer
@@ -135,7 +134,8 @@ func (d *Device) view(ctx context.Context, k key, unit bool, query string, args 
 		value, _ := v.([]byte)
 		return value, nil
 	}
-	keep := d.tally.reading(d.c.cache, nil)
+	keep, done := d.tally.reading(d.c.cache, one(k))
+	defer done()
 	var value []byte
 	err := d.c.reads.QueryRowContext(ctx, query, args...).Scan(&value)
 	switch {
@@ -231,12 +231,15 @@ func (d *Device) commit(ctx context.Context, w *Writes, overlays ...overlay) err
 	if w.Empty() && len(events) == 0 {
 		return nil
 	}
-	d.tally.count(1, &d.commits)
-	defer d.tally.count(-1, &d.commits)
-	if slices.ContainsFunc(taken, func(r row) bool { return r.kind == lidKind }) {
-		all := d.c.tally("")
-		all.begin()
-		defer all.end()
+	changed := make([]key, 0, len(taken))
+	lids := false
+	for _, r := range taken {
+		changed = append(changed, r.cached())
+		lids = lids || r.kind == lidKind
+	}
+	defer d.tally.begin(len(w.statements) > 0, changed...)()
+	if lids {
+		defer d.c.tally("").begin(true)()
 	}
 	err := d.c.writer.Write(ctx, w, events...)
 	d.mu.Lock()
@@ -256,6 +259,14 @@ func (d *Device) commit(ctx context.Context, w *Writes, overlays ...overlay) err
 		}
 	}
 	return err
+}
+
+// cached is the thing in the cache that a row changes.
+func (r row) cached() key {
+	if r.kind == pushKind || r.kind == businessKind {
+		return key{jid: r.jid, kind: contactKind, a: r.a}
+	}
+	return r.key
 }
 
 // settled brings the cache up to date with a row that was committed, or may have

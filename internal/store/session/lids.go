@@ -71,7 +71,8 @@ func (c *Container) lookUp(ctx context.Context, k key, query string) (string, er
 		user, _ := v.(string)
 		return user, nil
 	}
-	keep := c.tally("").reading(c.cache, nil)
+	keep, done := c.tally("").reading(c.cache, one(k))
+	defer done()
 	var user string
 	err := c.reads.QueryRowContext(ctx, query, k.a).Scan(&user)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -104,7 +105,8 @@ func (d *Device) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (map[ty
 		}
 	}
 	err := chunks(len(missing), d.c.q.getLIDs, func(from, to int, query string) error {
-		keep := d.c.tally("").reading(d.c.cache, nil)
+		keep, done := d.c.tally("").reading(d.c.cache, func(key) bool { return true })
+		defer done()
 		var args []any
 		for _, number := range missing[from:to] {
 			args = append(args, number)

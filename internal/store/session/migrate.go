@@ -26,7 +26,8 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	}
 	// Most often there is nothing to move, and no commit has to be waited for to know
 	// it: what this device commits is among the riders until it can be read.
-	keep := d.tally.reading(d.c.cache, &d.commits)
+	keep, done := d.tally.reading(d.c.cache, addressed(from+":"))
+	defer done()
 	old, err := d.under(ctx, from+":")
 	if err != nil {
 		return err
@@ -87,16 +88,9 @@ func (d *Device) ridersUnder(prefix string) overlay {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	found := overlay{}
+	of := addressed(prefix)
 	for k, e := range d.riders {
-		address := k.a
-		switch k.kind {
-		case sessionKind, identityKind:
-		case senderKeyKind:
-			address = k.b
-		default:
-			continue
-		}
-		if strings.HasPrefix(address, prefix) {
+		if of(k) {
 			found[k] = e
 		}
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 
 	"go.mau.fi/whatsmeow/store/sqlstore"
@@ -47,7 +48,10 @@ func (d *Device) GetManySessions(ctx context.Context, addresses []string) (map[s
 		}
 	}
 	err := chunks(len(missing), d.c.q.getSessions, func(from, to int, query string) error {
-		keep := d.tally.reading(d.c.cache, nil)
+		keep, done := d.tally.reading(d.c.cache, func(k key) bool {
+			return k.kind == sessionKind && slices.Contains(missing[from:to], k.a)
+		})
+		defer done()
 		args := []any{d.jid}
 		for _, a := range missing[from:to] {
 			args = append(args, a)
@@ -154,8 +158,7 @@ func (d *Device) DeleteAllIdentities(ctx context.Context, phone string) error {
 // deleteAll commits the deletion of what a user's devices have of a kind.
 func (d *Device) deleteAll(ctx context.Context, kind kind, user, query string) error {
 	prefix := user + ":"
-	d.tally.begin() // nothing that is read meanwhile is kept
-	defer d.tally.end()
+	defer d.tally.begin(true)() // nothing that is read meanwhile is kept
 	if err := d.lock(ctx); err != nil {
 		return err
 	}
