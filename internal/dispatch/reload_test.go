@@ -18,6 +18,10 @@ func (s *memoryStore) replay(ids ...int64) {
 	for _, id := range ids {
 		d := &s.rows[id-1]
 		d.State, d.Reason, d.NextAttempt, d.ReplayedAt, d.AttemptsBefore = pombo.Pending, "", time.Time{}, time.Now().Round(0), d.Attempts
+		d.Parked = false
+		for _, x := range s.indexes(d) {
+			x.put(id)
+		}
 	}
 }
 
