@@ -56,6 +56,9 @@ func (d Delivery) Since() time.Time {
 	return d.CreatedAt
 }
 
+// Tries returns how many attempts the present round had.
+func (d Delivery) Tries() int { return d.Attempts - d.AttemptsBefore }
+
 // Lane is the unit of order: deliveries of one lane to one webhook are made
 // one after the other, oldest first.
 type Lane struct {

@@ -110,7 +110,7 @@ func (r *runner) account(f flight, res result, out outcome, now time.Time) {
 	case c.open:
 		c.due = later(c.due, c.asked)
 	case c.row >= tripAfter:
-		c.trip(&r.d.policy, f.delivery.Attempts+1, now)
+		c.trip(&r.d.policy, f.delivery.Tries()+1, now)
 		r.win.hold(now)
 		r.d.log.Warn("webhook keeps failing; its events wait, and one at a time is tried", "webhook", r.id,
 			"instance", r.webhook.Instance, "failures", c.row, "code", res.code, "status", res.status, "reason", res.sentence,
@@ -128,10 +128,10 @@ func (r *runner) resume(oldest pombo.Delivery, now time.Time) {
 		return
 	}
 	r.resumed = true
-	if oldest.Attempts < suspectAfter || c.open || c.row > 0 {
+	if oldest.Tries() < suspectAfter || c.open || c.row > 0 {
 		return
 	}
-	c.open, c.since, c.due, c.row = true, now.Round(0), now, oldest.Attempts
+	c.open, c.since, c.due, c.row = true, now.Round(0), now, oldest.Tries()
 	r.win.hold(now)
 	r.d.log.Info("webhook failed before the start; one event is tried first", "webhook", r.id, "instance", r.webhook.Instance)
 }

@@ -73,10 +73,10 @@ func (w *window) rival(limit int, now time.Time) *lane {
 	var bestTried int
 	var bestID int64
 	for _, ln := range w.lanes {
-		id, tried := ln.retry, ln.attempts
+		id, tried := ln.retry, ln.attempts-ln.before
 		switch {
 		case ln.phase == ready:
-			id, tried = ln.queue[0].ID, ln.queue[0].Attempts
+			id, tried = ln.queue[0].ID, ln.queue[0].Tries()
 		case ln.phase != waiting || ln.asked.After(now) || ln.unprepared(now):
 			continue
 		}
@@ -101,7 +101,7 @@ func (w *window) borrow(ln *lane, now time.Time) (d pombo.Delivery, loaded bool)
 	heap.Remove(&w.waiting, ln.index)
 	ln.phase, ln.flying, ln.after = posting, ln.retry, ln.retry
 	w.posting++
-	return pombo.Delivery{ID: ln.retry, Attempts: ln.attempts}, false
+	return pombo.Delivery{ID: ln.retry, Attempts: ln.attempts, AttemptsBefore: ln.before}, false
 }
 
 // passed ends a flight whose lane goes on behind the delivery with this ID: those

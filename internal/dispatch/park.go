@@ -72,27 +72,38 @@ func (r *runner) borrow(first flight, limit int) (flight, bool) {
 		if f.lane == nil || loaded {
 			return f, loaded
 		}
-		ctx, cancel := context.WithTimeout(r.d.life, maxPause)
-		rows, err := r.d.store.PendingInLane(ctx, r.id, f.lane.key, f.delivery.ID-1, 1)
-		cancel()
-		known := f.delivery
-		if err == nil && len(rows) == 1 && rows[0].ID == known.ID {
-			f.delivery = rows[0]
-			f.delivery.Attempts = max(f.delivery.Attempts, known.Attempts)
-			return f, true
-		}
-		r.mu.Lock()
-		now := time.Now()
-		if err != nil {
-			r.win.again(f.lane, known.Attempts, now.Add(parkedPause), f.lane.asked, now)
-		} else {
-			r.win.finish(f.lane, now) // it ended in another way
-		}
-		r.mu.Unlock()
-		if err != nil {
-			return flight{}, false
+		found, others := r.fetchBorrowed(&f)
+		if found || !others {
+			return f, found
 		}
 	}
+}
+
+// fetchBorrowed reads the delivery of a flight that was borrowed from a lane that
+// waits. If it is not found, the flight is ended, and others tells whether another
+// lane may be asked.
+func (r *runner) fetchBorrowed(f *flight) (found, others bool) {
+	known := f.delivery
+	ctx, cancel := context.WithTimeout(r.d.life, maxPause)
+	rows, err := r.d.store.PendingInLane(ctx, r.id, f.lane.key, known.ID-1, 1)
+	cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	switch {
+	case r.generation != f.generation: // switched off meanwhile
+		r.win.finish(f.lane, now)
+	case err != nil:
+		r.win.again(f.lane, known.Attempts, now.Add(parkedPause), f.lane.asked, now)
+	case len(rows) != 1 || rows[0].ID != known.ID: // it ended in another way
+		r.win.finish(f.lane, now)
+		return false, true
+	default:
+		f.delivery = rows[0]
+		f.delivery.Attempts = max(f.delivery.Attempts, known.Attempts)
+		return true, false
+	}
+	return false, false
 }
 
 func (r *runner) borrowLane(first flight, limit int) (f flight, loaded bool) {
@@ -132,7 +143,7 @@ func (r *runner) walk(first leg) []leg {
 			return []leg{first}
 		case f.delivery.Parked:
 			continue
-		case f.delivery.Attempts >= suspectAfter:
+		case f.delivery.Tries() >= suspectAfter:
 			suspects = append(suspects, d)
 			continue
 		}
@@ -238,7 +249,7 @@ func (r *runner) await(ln *lane, legs []leg, alone bool, now time.Time) {
 			ln.tried[l.a.Delivery] = over
 		}
 	}
-	came := slices.ContainsFunc(ln.queue, func(d pombo.Delivery) bool { return d.Attempts < suspectAfter }) // meanwhile
+	came := slices.ContainsFunc(ln.queue, func(d pombo.Delivery) bool { return d.Tries() < suspectAfter }) // meanwhile
 	r.win.again(ln, first.a.Number, first.due, first.asked, now)
 	if ln.phase == waiting && alone {
 		ln.alone, r.circuit.alone = true, r.circuit.open && !came

@@ -155,18 +155,20 @@ func (r *runner) fetchParked(f *flight) bool {
 	ctx, cancel := context.WithTimeout(r.d.life, maxPause)
 	rows, err := r.d.store.PendingInLane(ctx, r.id, it.lane, it.id-1, 1)
 	cancel()
-	if err == nil && len(rows) == 1 && rows[0].ID == it.id {
-		f.delivery = rows[0]
-		f.delivery.Attempts = max(f.delivery.Attempts, it.attempts)
-		return true
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	if err != nil {
+	switch {
+	case r.generation != f.generation: // switched off meanwhile
+		r.parking.finish(it, now)
+	case err != nil:
 		r.parking.again(it, it.attempts, now.Add(parkedPause), it.asked)
-	} else {
-		r.parking.finish(it, now) // it ended in another way
+	case len(rows) != 1 || rows[0].ID != it.id: // it ended in another way
+		r.parking.finish(it, now)
+	default:
+		f.delivery = rows[0]
+		f.delivery.Attempts = max(f.delivery.Attempts, it.attempts)
+		return true
 	}
 	return false
 }

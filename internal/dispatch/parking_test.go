@@ -228,6 +228,44 @@ func TestCircuitAndParkingOverARestart(t *testing.T) {
 	})
 }
 
+// What was tried before its replay counts neither against the event nor against its
+// endpoint.
+func TestAReplayBeginsAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		chats []string
+		bad   int64 // the other one was replayed
+	}{
+		"in the same chat":               {[]string{"a", "a"}, 1},
+		"in another chat":                {[]string{"a", "b"}, 1},
+		"in another chat, and the older": {[]string{"a", "b"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rc := &receiver{t: t, answer: poison(c.bad)}
+			onPipe(t, rc.ServeHTTP, Options{Policy: steady()}, func(b *bench) {
+				b.stop()
+				b.store.add("w", c.chats...)
+				other := &b.store.rows[2-c.bad]
+				other.Attempts, other.AttemptsBefore, other.ReplayedAt = 8, 7, other.CreatedAt
+				other.NextAttempt = time.Now().Add(time.Hour)
+				b.start(Options{Policy: steady()})
+				b.d.SetWebhook(hook("w"))
+				synctest.Wait()
+				if s := b.d.Stats()[0]; s.Circuit != Closed {
+					t.Errorf("after one failure in this round, the circuit is %s", s.Circuit)
+				}
+				time.Sleep(80 * time.Second)
+				synctest.Wait()
+				if d := b.store.row(c.bad); d.Attempts != suspectAfter || !d.Parked {
+					t.Errorf("after %d attempts the bad one is %s, parked: %t", d.Attempts, d.State, d.Parked)
+				}
+				if d := b.store.row(3 - c.bad); d.State != pombo.Delivered {
+					t.Errorf("the other one is %s", d.State)
+				}
+			})
+		})
+	}
+}
+
 // More parked deliveries than are kept in memory are all tried again.
 func TestManyParkedDeliveries(t *testing.T) {
 	const n = 2*parkedRoom + 100

@@ -122,6 +122,7 @@ type lane struct {
 	// how many it had: what the store returns may be older than that.
 	retry    int64
 	attempts int
+	before   int // how many of those were before its last replay; also while it flies
 	due      time.Time
 	unready  bool // while it waits: for a delivery that could not be put together
 	// asked is until when the endpoint asked to be left alone with it.
@@ -228,9 +229,9 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 		case ln == w.aimed:
 			ln.phase = ready
 		case w.held:
-			w.postpone(ln, head.ID, head.Attempts, now)
+			w.postpone(ln, head.ID, head.Attempts, head.AttemptsBefore, now)
 		case d > 0 && head.ID != ln.retry:
-			w.postpone(ln, head.ID, head.Attempts, now.Add(d))
+			w.postpone(ln, head.ID, head.Attempts, head.AttemptsBefore, now.Add(d))
 		default:
 			ln.phase = ready
 			w.ready.push(ln)
@@ -250,13 +251,13 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 }
 
 // postpone lets ln wait for its oldest delivery and unloads it.
-func (w *window) postpone(ln *lane, id int64, attempts int, due time.Time) {
+func (w *window) postpone(ln *lane, id int64, attempts, before int, due time.Time) {
 	if ln == w.aimed {
 		w.aimed = nil
 	}
 	w.unload(ln)
 	ln.after, ln.more = id-1, true
-	ln.retry, ln.attempts, ln.alone, ln.unready = id, attempts, false, false
+	ln.retry, ln.attempts, ln.before, ln.alone, ln.unready = id, attempts, before, false, false
 	ln.phase, ln.due = waiting, due
 	heap.Push(&w.waiting, ln)
 }
@@ -291,7 +292,7 @@ func (w *window) launch(ln *lane, now time.Time) pombo.Delivery {
 	ln.queue = ln.queue[1:]
 	w.loaded--
 	w.charge(-cost(&d))
-	ln.phase, ln.flying = posting, d.ID
+	ln.phase, ln.flying, ln.before = posting, d.ID, d.AttemptsBefore
 	w.posting++
 	w.settleDown(ln, now)
 	return d
@@ -310,7 +311,7 @@ func (w *window) finish(ln *lane, now time.Time) {
 func (w *window) again(ln *lane, attempts int, due, asked, now time.Time) {
 	w.posting--
 	ln.asked = asked
-	w.postpone(ln, ln.flying, attempts, due)
+	w.postpone(ln, ln.flying, attempts, ln.before, due)
 	w.expire(now)
 }
 
