@@ -90,6 +90,7 @@ func (r *runner) account(f flight, res result, out outcome, now time.Time) {
 	case f.generation != r.generation || f.version != r.version || res.code == codeStopped || res.code == codeEncode:
 		return // says nothing about the endpoint as it is now
 	case out.state == pombo.Delivered || out.reason == pombo.Rejected: // it reads what comes
+		r.width.grow(&r.d.policy)
 		if since := c.since; c.works(now) {
 			r.win.release(now)
 			r.d.log.Info("webhook answers again; its events are delivered", "webhook", r.id, "instance", r.webhook.Instance,
@@ -101,6 +102,9 @@ func (r *runner) account(f flight, res result, out outcome, now time.Time) {
 		return // known to be bad
 	}
 	c.row++
+	if res.status == 0 {
+		r.width.shrink()
+	}
 	c.asked = later(c.asked, now.Add(min(res.retryAfter, maxRetryAfter)))
 	switch {
 	case c.open && f.probe && out.state == pombo.Dead:
@@ -111,6 +115,7 @@ func (r *runner) account(f flight, res result, out outcome, now time.Time) {
 		c.due = later(c.due, c.asked)
 	case c.row >= tripAfter:
 		c.trip(&r.d.policy, f.delivery.Tries()+1, now)
+		r.width.restart()
 		r.win.hold(now)
 		r.d.log.Warn("webhook keeps failing; its events wait, and one at a time is tried", "webhook", r.id,
 			"instance", r.webhook.Instance, "failures", c.row, "code", res.code, "status", res.status, "reason", res.sentence,
@@ -143,6 +148,7 @@ func (r *runner) forgive(now time.Time) {
 		r.d.log.Info("webhook was changed; all that waits is tried", "webhook", r.id, "instance", r.webhook.Instance)
 	}
 	r.circuit.works(now)
+	r.width.restart()
 	r.win.release(now)
 }
 

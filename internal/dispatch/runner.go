@@ -38,6 +38,7 @@ type runner struct {
 	feed                feed
 	parking             parking
 	circuit             circuit
+	width               width
 	resumed             bool // resume has looked
 
 	timer    *time.Timer
@@ -130,6 +131,7 @@ func (r *runner) switchOff() {
 	r.feed.restart()
 	r.parking.restart()
 	r.circuit.works(time.Now())
+	r.width.restart()
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timerDue = time.Time{}
@@ -216,7 +218,7 @@ func (r *runner) choose(now time.Time) choice {
 		return ofParked
 	case r.circuit.open:
 		return nothing
-	case p.ready(now) && p.flying < share(r.d.policy.Concurrency):
+	case p.ready(now) && p.flying < share(r.width.limit(&r.d.policy)):
 		return ofParked
 	case r.win.ready.len() > 0:
 		return ofLane
@@ -227,7 +229,7 @@ func (r *runner) choose(now time.Time) choice {
 // next takes the next delivery into flight, if there is one and the limits let
 // it. holding tells that the caller has a slot already.
 func (r *runner) next(holding bool) (flight, bool) {
-	if !r.opened || !r.active || r.reloading || r.inFlight >= r.d.policy.Concurrency {
+	if !r.opened || !r.active || r.reloading || r.inFlight >= r.width.limit(&r.d.policy) {
 		return flight{}, false
 	}
 	now := time.Now()
@@ -261,7 +263,7 @@ func (r *runner) arm(now time.Time) {
 		at(r.win.nextPrepared(now))
 	} else {
 		at(r.win.nextDue())
-		at(r.parking.nextDue(r.d.policy.Concurrency))
+		at(r.parking.nextDue(r.width.limit(&r.d.policy)))
 	}
 	at(r.feed.pausedUntil, true)
 	switch {
@@ -397,7 +399,7 @@ func (r *runner) attempt(f flight) result {
 		res.fail(codeEncode, "The event's body could not be put together; the gateway's log has the cause.")
 		return res
 	}
-	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.timeout(body.Size()))
+	ctx, cancel := context.WithTimeout(r.d.life, r.d.policy.timeout(body.Size())+r.d.policy.slack())
 	defer cancel()
 	return r.d.client.post(ctx, message{id: f.delivery.MessageID, url: url, body: body, custom: header, secrets: f.webhook.Secrets})
 }
