@@ -85,6 +85,8 @@ func (s *hugeStore) PendingInLane(_ context.Context, _ string, lane pombo.Lane, 
 
 func (s *hugeStore) Parked(context.Context, string, int) ([]pombo.Delivery, error) { return nil, nil }
 
+func (s *hugeStore) HurryParked(context.Context, string) error { return nil }
+
 func (s *hugeStore) Settle(_ context.Context, attempts ...pombo.Attempt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -274,6 +274,7 @@ func oneChaos(t *testing.T, seed uint64) {
 				laneDepth: 1 + c.rnd.IntN(4), windowFloor: 3 * deliverySize, windowSize: int64(3+c.rnd.IntN(8)) * deliverySize,
 				allWindows: 12 * deliverySize, laneFloor: 2, laneLimit: 3 + c.rnd.IntN(20), allLanes: 20,
 				pageSize: 1 + c.rnd.IntN(20), inboxSize: c.rnd.IntN(4),
+				parkedRoom: 1 + c.rnd.IntN(6), parkedPage: 1 + c.rnd.IntN(3), parkedLow: c.rnd.IntN(2),
 			}
 			b.stop()
 			b.start(o)

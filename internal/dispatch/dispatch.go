@@ -25,6 +25,8 @@ type Store interface {
 	// Parked returns deliveries of a webhook that are pending and parked, those
 	// first whose next attempt is due first.
 	Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error)
+	// HurryParked makes all of those due at once.
+	HurryParked(ctx context.Context, webhookID string) error
 	// Settle takes the results of attempts. It may commit them later, in the
 	// order in which they were handed over; until then a crash repeats those
 	// deliveries. A delivery that is dead by then stays dead.

@@ -89,6 +89,7 @@ func (r *runner) announce(d pombo.Delivery, now time.Time) {
 type page struct {
 	generation int
 	scan       bool
+	hurry      bool  // no read: what is parked is made due
 	parked     bool  // a read of what is parked
 	after      int64 // of a scan
 	limit      int   // of a scan or of what is parked
@@ -105,6 +106,8 @@ func (r *runner) read() {
 			return
 		}
 		switch {
+		case p.hurry:
+			p.err = r.d.store.HurryParked(r.d.reads, r.id)
 		case p.scan:
 			p.rows, p.err = r.d.store.Pending(r.d.reads, r.id, p.after, p.limit)
 		case p.parked:
@@ -126,9 +129,14 @@ func (r *runner) nextRead() (page, bool) {
 		r.start()
 		return page{}, false
 	}
+	if r.parking.hurry {
+		r.parking.hurry = false
+		return page{generation: r.generation, hurry: true}, true
+	}
 	if r.parking.wanted(now) {
+		r.parking.reading = true
 		// Those that are known may well be the first again.
-		return page{generation: r.generation, parked: true, limit: len(r.parking.items) + r.win.pageLimit(parkedPage)}, true
+		return page{generation: r.generation, parked: true, limit: len(r.parking.items) + r.win.pageLimit(r.win.bounds.parkedPage)}, true
 	}
 	scan := f.wantsScan(r.win, r.d.policy.Concurrency)
 	if !scan || !f.refilled {
@@ -151,6 +159,12 @@ func (r *runner) nextRead() (page, bool) {
 func (r *runner) digest(p page) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.parked && (p.err != nil || p.generation != r.generation) {
+		r.parking.reading, r.parking.stale = false, false
+	}
+	if p.hurry && (p.err != nil || p.generation != r.generation) {
+		r.parking.hurry = r.active
+	}
 	if p.generation != r.generation {
 		return
 	}
@@ -160,6 +174,9 @@ func (r *runner) digest(p page) {
 		r.win.measure(p.rows)
 	}
 	switch {
+	case p.hurry && p.err == nil:
+		r.parking.restart()
+	case p.hurry:
 	case p.scan:
 		r.scanned(p, now)
 	case !p.parked:

@@ -170,6 +170,21 @@ func (s *memoryStore) Parked(_ context.Context, webhook string, limit int) ([]po
 	})
 }
 
+func (s *memoryStore) HurryParked(_ context.Context, webhook string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failing("hurry"); err != nil {
+		return err
+	}
+	s.commitLocked()
+	for d := range s.hooks[webhook].all(s.rows, 0) {
+		if d.Parked && d.NextAttempt.After(time.Now()) {
+			d.NextAttempt = time.Now().Round(0)
+		}
+	}
+	return nil
+}
+
 // first returns the first limit of all.
 func first(all iter.Seq[*pombo.Delivery], limit int) (found []pombo.Delivery) {
 	for d := range all {

@@ -9,12 +9,6 @@ import (
 )
 
 const (
-	// parkedRoom is how many parked deliveries a webhook keeps in memory (their IDs
-	// and times alone); the rest is read again when their turn comes.
-	parkedRoom = 1024
-	// parkedPage is how many are read at once, and parkedLow at how many that are
-	// left more are read.
-	parkedPage, parkedLow = 64, 16
 	// parkedPause is how long a store that had nothing new to say, or a delivery
 	// that could not be read, is left alone.
 	parkedPause = 30 * time.Second
@@ -29,48 +23,63 @@ type parkedItem struct {
 	lane     pombo.Lane
 	attempts int
 	due      time.Time
-	asked    time.Time // until when the endpoint asked to be left alone with it
-	index    int       // in parking.due; -1: in flight
+	index    int // in parking.due; -1: in flight
 }
 
 // parking is what a runner knows of its parked deliveries: those that are due
 // soonest. It is plain data, guarded by its runner.
+//
+// What is in flight is in items. Of what is not, the store has all, in order of
+// when it is due: so it can be forgotten and read again, save for what could not
+// be posted, which the store does not know.
 type parking struct {
+	bounds *bounds
 	items  map[int64]*parkedItem
 	due    parkedHeap
 	flying int
 	ended  map[int64]time.Time // those that ended lately
-	more   bool                // the store has others
+	more   bool                // the store has others,
+	beyond time.Time           // none of them due before then; zero: not known
 	quiet  time.Time           // no reading before then
+	hurry  bool                // the store has yet to make them due
+	// While they are read, what is forgotten could come back as it was before.
+	reading, stale bool
 }
 
 // restart forgets all but what is in flight.
 func (p *parking) restart() {
+	p.stale = p.reading
 	for id, it := range p.items {
 		if it.index >= 0 {
 			delete(p.items, id)
 		}
 	}
-	p.due, p.more, p.quiet = nil, true, time.Time{}
+	p.due, p.more, p.beyond, p.quiet = nil, true, time.Time{}, time.Time{}
 }
 
-// wanted tells whether the store has to be read.
+// wanted tells whether the store has to be read, or to make them due.
 func (p *parking) wanted(now time.Time) bool {
-	return p.more && len(p.items) <= parkedLow && !p.quiet.After(now)
+	return p.hurry || p.more && len(p.items) <= p.bounds.parkedLow && !p.quiet.After(now)
 }
 
-// add takes in a delivery that was parked just now, or read.
+// add takes in a delivery that was parked just now.
 func (p *parking) add(it parkedItem) {
+	_, known := p.items[it.id] // it was read between its parking and now
+	switch {
+	case known || p.more && it.due.After(p.beyond):
+	case len(p.items) >= p.bounds.parkedRoom:
+		p.restart() // by the time they are read, this one is committed
+	default:
+		p.keep(it)
+	}
+}
+
+func (p *parking) keep(it parkedItem) {
 	if p.items == nil {
 		p.items = map[int64]*parkedItem{}
 	}
-	if len(p.items) >= parkedRoom {
-		p.more = true // by the time it is read, this one is committed
-		return
-	}
-	n := it
-	p.items[it.id] = &n
-	heap.Push(&p.due, &n)
+	p.items[it.id] = &it
+	heap.Push(&p.due, &it)
 }
 
 // take takes the one that is due into flight, if there is one.
@@ -82,35 +91,45 @@ func (p *parking) take() *parkedItem {
 // ready tells whether one is due.
 func (p *parking) ready(now time.Time) bool { return len(p.due) > 0 && !p.due[0].due.After(now) }
 
-// again ends a flight that failed.
-func (p *parking) again(it *parkedItem, attempts int, due, asked time.Time) {
+// again ends a flight that failed. The store was told of it.
+func (p *parking) again(it *parkedItem, attempts int, due, now time.Time) {
+	if p.more && !p.reading && due.After(p.beyond) && due.After(now) {
+		p.flying--
+		p.drop(it)
+		return
+	}
+	it.attempts = attempts
+	p.later(it, due)
+}
+
+// later ends a flight that was no attempt.
+func (p *parking) later(it *parkedItem, due time.Time) {
 	p.flying--
 	if p.items[it.id] == it {
-		it.attempts, it.due, it.asked = attempts, due, asked
+		it.due = due
 		heap.Push(&p.due, it)
+	}
+}
+
+func (p *parking) drop(it *parkedItem) {
+	if p.items[it.id] == it {
+		delete(p.items, it.id)
 	}
 }
 
 // finish ends a flight for good.
 func (p *parking) finish(it *parkedItem, now time.Time) {
 	p.flying--
-	delete(p.items, it.id)
+	p.drop(it)
 	if p.ended == nil {
 		p.ended = map[int64]time.Time{}
 	}
 	p.ended[it.id] = now
 }
 
-// hurry makes all that waits due.
-func (p *parking) hurry(heed bool, now time.Time) {
-	for _, it := range p.due {
-		if !heed {
-			it.asked = time.Time{}
-		}
-		it.due = later(now, it.asked)
-	}
-	heap.Init(&p.due)
-}
+// hasten makes all of them due at once: those in the store first, of which the
+// others are read.
+func (p *parking) hasten() { p.hurry = p.hurry || p.more || len(p.items) > 0 }
 
 // learn takes what a read returned, of at most limit rows, soonest due first.
 func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, now time.Time) {
@@ -119,6 +138,11 @@ func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, now ti
 			delete(p.ended, id)
 		}
 	}
+	if p.reading = false; p.stale {
+		p.stale = false
+		return
+	}
+	due := func(d *pombo.Delivery) time.Time { return now.Add(policy.wait(d.NextAttempt, now)) }
 	fresh := 0
 	p.more = len(rows) >= limit
 	for _, d := range rows {
@@ -127,7 +151,10 @@ func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, now ti
 			continue
 		}
 		fresh++
-		p.add(parkedItem{id: d.ID, lane: d.Lane(), attempts: d.Attempts, due: now.Add(policy.wait(d.NextAttempt, now))})
+		p.keep(parkedItem{id: d.ID, lane: d.Lane(), attempts: d.Attempts, due: due(&d)})
+	}
+	if p.more && len(rows) > 0 {
+		p.beyond = due(&rows[len(rows)-1])
 	}
 	if fresh == 0 && p.more {
 		p.quiet = now.Add(parkedPause)
@@ -142,7 +169,7 @@ func (p *parking) nextDue(concurrency int) (due time.Time, ok bool) {
 	if len(p.due) > 0 && p.flying < share(concurrency) {
 		due, ok = p.due[0].due, true
 	}
-	if p.more && len(p.items) <= parkedLow && !p.quiet.IsZero() && (!ok || p.quiet.Before(due)) {
+	if p.more && len(p.items) <= p.bounds.parkedLow && !p.quiet.IsZero() && (!ok || p.quiet.Before(due)) {
 		due, ok = p.quiet, true
 	}
 	return due, ok
@@ -162,7 +189,7 @@ func (r *runner) fetchParked(f *flight) bool {
 	case r.generation != f.generation: // switched off meanwhile
 		r.parking.finish(it, now)
 	case err != nil:
-		r.parking.again(it, it.attempts, now.Add(parkedPause), it.asked)
+		r.parking.later(it, now.Add(parkedPause))
 	case len(rows) != 1 || rows[0].ID != it.id: // it ended in another way
 		r.parking.finish(it, now)
 	default:

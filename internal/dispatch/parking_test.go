@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -268,7 +270,7 @@ func TestAReplayBeginsAnew(t *testing.T) {
 
 // More parked deliveries than are kept in memory are all tried again.
 func TestManyParkedDeliveries(t *testing.T) {
-	const n = 2*parkedRoom + 100
+	const n = 2*1024 + 100
 	rc := &receiver{t: t}
 	onPipe(t, rc.ServeHTTP, Options{Policy: steady()}, func(b *bench) {
 		b.stop()
@@ -294,6 +296,79 @@ func TestManyParkedDeliveries(t *testing.T) {
 		synctest.Wait()
 		if got := len(rc.ids()); got != n+1 || b.store.pending() != 0 {
 			t.Errorf("%d requests, %d pending: want each once", got, b.store.pending())
+		}
+	})
+}
+
+// Of more parked deliveries than are kept in memory, each gets its turn, however
+// long the others go on failing.
+func TestManyParkedDeliveriesThatFail(t *testing.T) {
+	const n = 2*1024 + 100
+	rc := &receiver{t: t, answer: func(posted, *http.Request) int { return http.StatusInternalServerError }}
+	onPipe(t, rc.ServeHTTP, Options{Policy: steady()}, func(b *bench) {
+		b.stop()
+		b.store.add("w", make([]string, n)...)
+		for i := range b.store.rows {
+			d := &b.store.rows[i]
+			d.Parked, d.Attempts, d.NextAttempt = true, 12, time.Now().Add(time.Duration(i)*time.Second)
+		}
+		b.start(Options{Policy: steady()})
+		b.d.SetWebhook(hook("w"))
+		time.Sleep(n*time.Second + 2*time.Hour) // an hour between two tries
+		synctest.Wait()
+		for id := int64(1); id <= n; id++ {
+			if got, want := rc.count(id), int((n*time.Second+2*time.Hour-time.Duration(id)*time.Second)/time.Hour)+1; got < want-1 || got > want {
+				t.Fatalf("%d was tried %d times: want %d", id, got, want)
+			}
+		}
+		if s := b.d.Stats()[0]; s.Parked > 1024 || !s.Behind {
+			t.Errorf("the figures are %+v", s)
+		}
+	})
+}
+
+// A new address is tried with all that waits, also with what is not in memory.
+func TestANewAddressHurriesEverything(t *testing.T) {
+	const parked, chats = 2*1024 + 100, 300
+	rc := &receiver{t: t}
+	o := Options{Policy: steady()}
+	onPipe(t, rc.ServeHTTP, o, func(b *bench) {
+		b.stop()
+		b.store.add("w", make([]string, parked)...)
+		for i := range chats {
+			b.store.add("w", strconv.Itoa(i), strconv.Itoa(i))
+		}
+		late := time.Now().Add(50 * time.Minute)
+		for i := range b.store.rows {
+			d := &b.store.rows[i]
+			if d.Parked = i < parked; d.Parked || (i-parked)%2 == 0 {
+				d.Attempts, d.NextAttempt = 4, late
+			}
+		}
+		b.bounds = new(bounds)
+		*b.bounds = standardBounds
+		b.bounds.laneFloor, b.bounds.laneLimit = 8, 8
+		failed := false
+		b.store.fault = func(op string) error {
+			if op == "hurry" && !failed {
+				failed = true
+				return errors.New("not now")
+			}
+			return nil
+		}
+		b.start(o)
+		b.d.SetWebhook(hook("w"))
+		synctest.Wait()
+		if got := len(rc.ids()); got != 0 {
+			t.Fatalf("%d came before their time", got)
+		}
+		w := hook("w")
+		w.URL += "/other"
+		b.d.SetWebhook(w)
+		time.Sleep(minPause) // for the store
+		synctest.Wait()
+		if got := b.store.pending(); got != 0 || !failed {
+			t.Errorf("%d are pending", got)
 		}
 	})
 }

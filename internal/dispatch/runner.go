@@ -61,7 +61,7 @@ type flight struct {
 }
 
 func newRunner(d *Dispatcher, id string) *runner {
-	return &runner{d: d, id: id, win: newWindow(&d.policy, &d.bounds, &d.usage)}
+	return &runner{d: d, id: id, win: newWindow(&d.policy, &d.bounds, &d.usage), parking: parking{bounds: &d.bounds}}
 }
 
 func (r *runner) open() {
@@ -98,7 +98,7 @@ func (r *runner) set(w pombo.Webhook) {
 		r.version++
 		r.forgive(now)
 		r.win.hurry(false, now)
-		r.parking.hurry(false, now)
+		r.parking.hasten()
 	}
 	r.start()
 }
@@ -130,6 +130,7 @@ func (r *runner) switchOff() {
 	r.win.reset()
 	r.feed.restart()
 	r.parking.restart()
+	r.parking.hurry = false
 	r.circuit.works(time.Now())
 	r.width.restart()
 	if r.timer != nil {
@@ -355,8 +356,10 @@ func (r *runner) land(l *leg, now time.Time) {
 	r.hasten(l, now)
 	same := l.a.State == pombo.Pending && l.f.generation == r.generation
 	switch {
+	case l.f.parked != nil && same && l.skipped:
+		r.parking.later(l.f.parked, l.due)
 	case l.f.parked != nil && same:
-		r.parking.again(l.f.parked, l.a.Number, l.due, l.asked)
+		r.parking.again(l.f.parked, l.a.Number, l.due, now)
 	case l.f.parked != nil:
 		r.parking.finish(l.f.parked, now)
 	case same:

@@ -18,7 +18,7 @@ type Stats struct {
 	Behind    bool // the store has more that was not looked at yet
 	Lanes     int  // lanes known to have something pending
 	Waiting   int  // lanes that wait for a retry
-	Parked    int  // parked deliveries known, at most 1,024; those in flight included
+	Parked    int  // parked deliveries in memory, at most 1,024; those in flight included
 	InFlight  int
 	Delivered uint64 // attempts since the start that were answered with a 2xx
 	Failed    uint64 // all other attempts since the start
@@ -65,7 +65,7 @@ func (r *runner) snapshot() Stats {
 	defer r.mu.Unlock()
 	s := Stats{
 		WebhookID: r.id, Webhook: r.webhook, Enabled: r.active,
-		Loaded: r.win.loaded, Behind: r.feed.behind, Lanes: len(r.win.lanes), Waiting: len(r.win.waiting),
+		Loaded: r.win.loaded, Behind: r.feed.behind || r.parking.more, Lanes: len(r.win.lanes), Waiting: len(r.win.waiting),
 		Parked: len(r.parking.items), InFlight: r.inFlight, Delivered: r.delivered, Failed: r.failed,
 		Failures: r.failures, LastSuccess: r.lastSuccess,
 		Circuit: Closed, Since: r.circuit.since, Opened: r.circuit.opened,

@@ -20,6 +20,11 @@ type bounds struct {
 	allLanes    int64 // lanes in all, beyond the floors
 	pageSize    int   // rows that a scan asks for
 	inboxSize   int   // announcements kept while a scan is under way
+
+	// Parked deliveries that a webhook keeps in memory (their IDs and times alone).
+	// If there are more, those that are due next are kept, and more are read, a page
+	// at a time, when so few are left as parkedLow says.
+	parkedRoom, parkedPage, parkedLow int
 }
 
 // standardBounds keep a gateway with many webhooks and a backlog of any length
@@ -29,6 +34,7 @@ var standardBounds = bounds{
 	windowFloor: 128 << 10, windowSize: 4 << 20, allWindows: 64 << 20,
 	laneFloor: 64, laneLimit: 16 << 10, allLanes: 128 << 10,
 	pageSize: 256, inboxSize: 128,
+	parkedRoom: 1024, parkedPage: 64, parkedLow: 16,
 }
 
 // deliverySize is what a delivery costs beside its data.
@@ -78,7 +84,10 @@ type window struct {
 	posting int          // lanes with a delivery in flight
 	held    bool         // the circuit is open: only aimed goes on (see held.go)
 	aimed   *lane
-	turns   int // probes so far
+	// pardoned tells that all was made due. A lane that failed since then waits, and
+	// stays in memory: what comes from the store with a time to wait for is older.
+	pardoned bool
+	turns    int // probes so far
 
 	tail    int64
 	loaded  int // deliveries in queues
@@ -230,7 +239,7 @@ func (w *window) settleDown(ln *lane, now time.Time) {
 			ln.phase = ready
 		case w.held:
 			w.postpone(ln, head.ID, head.Attempts, head.AttemptsBefore, now)
-		case d > 0 && head.ID != ln.retry:
+		case d > 0 && head.ID != ln.retry && !w.pardoned:
 			w.postpone(ln, head.ID, head.Attempts, head.AttemptsBefore, now.Add(d))
 		default:
 			ln.phase = ready
@@ -327,6 +336,7 @@ func (w *window) expire(now time.Time) {
 // hurry makes all that waits due now, or when the endpoint asked for it if asked
 // is heeded.
 func (w *window) hurry(heed bool, now time.Time) {
+	w.pardoned = w.pardoned || !heed
 	for _, ln := range w.waiting {
 		if !heed {
 			ln.asked = time.Time{}

@@ -111,6 +111,40 @@ func testParked(t *testing.T, b *bench) {
 	equal(t, "parked of a webhook that is off", parked(w.ID, 10), "")
 }
 
+// More than one transaction makes due, of one webhook, and only what is parked.
+func testHurryParked(t *testing.T, b *bench) {
+	b.open()
+	i, w := b.instance("i")
+	j, v := b.instance("j")
+	const n = 1100
+	late := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	fail := func(d pombo.Delivery, park bool) {
+		b.must(b.Settle(b.ctx(), pombo.Attempt{Delivery: d.ID, Number: 1, Status: 500, State: pombo.Pending, NextAttempt: late, Parked: park}))
+	}
+	b.must(b.Append(b.ctx(), events(i, "a", 0, n)...))
+	b.must(b.Append(b.ctx(), events(j, "a", 0, 1)...))
+	fail(b.pendingOf(v)[0], true)
+	for at, d := range b.pendingOf(w) {
+		fail(d, at != 1)
+	}
+	b.must(b.HurryParked(b.ctx(), w.ID)) // what was settled just now included
+	b.must(b.HurryParked(b.ctx(), "nobody"))
+	due := 0
+	for at, d := range b.pendingOf(w) {
+		if !d.NextAttempt.After(time.Now()) {
+			due++
+		} else if at != 1 || !d.NextAttempt.Equal(late) {
+			t.Errorf("the delivery at %d waits until %s", at, d.NextAttempt)
+		}
+	}
+	if due != n-1 {
+		t.Errorf("%d are due: want %d", due, n-1)
+	}
+	if other := b.pendingOf(v)[0]; !other.NextAttempt.Equal(late) {
+		t.Errorf("the other webhook's is due at %s", other.NextAttempt)
+	}
+}
+
 func testWebhookGone(t *testing.T, b *bench) {
 	b.open()
 	i, w := b.instance("i")

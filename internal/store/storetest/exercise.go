@@ -39,6 +39,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) string) {
 		{"Paging", testPaging},
 		{"Lanes", testLanes},
 		{"Parked", testParked},
+		{"HurryParked", testHurryParked},
 		{"Settle", testSettle},
 		{"SettleTwice", testSettleTwice},
 		{"SettleTooLate", testSettleTooLate},
