@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,6 +45,9 @@ type chaos struct {
 	offLane  map[int64]bool       // parked in this run
 	over     map[int64]int        // the run in which a delivery was taken
 	disabled map[string]time.Time // by webhook: when its rows died last
+	replays  int                  // counts replays
+	replayed map[int64]int        // the replay that made a delivery pending again
+	replayOf map[string]int       // by lane: that of what came last
 	requests int
 	repeats  int
 	parked   int // attempts of parked deliveries
@@ -112,20 +116,23 @@ func (c *chaos) arrive(p posted, lane, messageID string) {
 	if switched && time.Since(c.disabled[d.WebhookID]) > 300*time.Millisecond {
 		c.t.Errorf("delivery %d came though it is dead", p.ID)
 	}
+	again := c.replayed[p.ID] // it may come after all that was made before its replay
 	switch last := c.latest[lane]; {
 	case switched:
 	case d.Parked:
 		c.parked++
+	case again != 0 && again != c.replayOf[lane]:
+		c.passed[lane] = 0
 	case p.ID < c.passed[lane]:
 		c.t.Errorf("lane %s: %d came after %d was delivered", lane, p.ID, c.passed[lane])
-	case p.ID < last && d.Attempts < suspectAfter-1:
-		c.t.Errorf("lane %s: %d came after %d, though it had failed only %d times", lane, p.ID, last, d.Attempts)
+	case p.ID < last && d.Tries() < suspectAfter-1:
+		c.t.Errorf("lane %s: %d came after %d, though it had failed only %d times", lane, p.ID, last, d.Tries())
 	}
 	if !d.Parked && !switched {
 		if other, ok := c.busy[lane]; ok {
 			c.t.Errorf("lane %s: %d came while %d was being answered", lane, p.ID, other)
 		}
-		c.busy[lane], c.latest[lane] = p.ID, p.ID
+		c.busy[lane], c.latest[lane], c.replayOf[lane] = p.ID, p.ID, again
 	}
 	if run, ok := c.over[p.ID]; ok && run == c.run {
 		c.t.Errorf("delivery %d came again in the run that had delivered it", p.ID)
@@ -138,7 +145,7 @@ func (c *chaos) settled(a pombo.Attempt) {
 	lane := "/" + d.WebhookID + ":" + d.Event.Chat
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.State == pombo.Delivered && !c.offLane[a.Delivery] {
+	if a.State == pombo.Delivered && !c.offLane[a.Delivery] && !d.Parked {
 		c.passed[lane] = max(c.passed[lane], a.Delivery)
 	}
 	if a.Parked {
@@ -261,7 +268,7 @@ func oneChaos(t *testing.T, seed uint64) {
 	c := &chaos{
 		rnd: rand.New(rand.NewPCG(seed, 1)), draws: rand.New(rand.NewPCG(seed, 2)),
 		ids: map[int64]string{}, busy: map[string]int64{}, latest: map[string]int64{}, passed: map[string]int64{}, offLane: map[int64]bool{}, over: map[int64]int{},
-		disabled: map[string]time.Time{}, poison: map[int64]bool{}, down: map[string]time.Time{},
+		disabled: map[string]time.Time{}, replayed: map[int64]int{}, replayOf: map[string]int{}, poison: map[int64]bool{}, down: map[string]time.Time{},
 	}
 	p := DefaultPolicy()
 	p.Concurrency = 1 + c.rnd.IntN(6)
@@ -338,6 +345,8 @@ func (c *chaos) step(o Options, hooks map[string]pombo.Webhook, restarts bool) {
 		c.mu.Lock()
 		c.down[id] = time.Now().Add(time.Duration(c.rnd.IntN(30)) * time.Minute)
 		c.mu.Unlock()
+	case n < 760:
+		c.replay(id)
 	case n < 985:
 		time.Sleep(time.Duration(c.rnd.IntN(1<<c.rnd.IntN(16))) * time.Millisecond)
 	case n < 990:
@@ -361,6 +370,36 @@ func (c *chaos) step(o Options, hooks map[string]pombo.Webhook, restarts bool) {
 		c.d.SetWebhook(hooks[id])
 	default:
 		c.restart(o, hooks)
+	}
+}
+
+// replay makes some deliveries of a webhook pending again.
+func (c *chaos) replay(hook string) {
+	c.store.commit()
+	var ids []int64
+	for range c.rnd.IntN(20 * *chaosHooks) {
+		id := c.rnd.Int64N(int64(len(c.store.rows) + 1))
+		if id == 0 || slices.Contains(ids, id) {
+			continue
+		}
+		if d := c.store.row(id); d.WebhookID == hook && d.State != pombo.Pending {
+			ids = append(ids, id)
+		}
+	}
+	c.mu.Lock()
+	if time.Since(c.disabled[hook]) < time.Minute {
+		ids = nil // a POST may be under way of what is dead
+	}
+	c.replays++
+	for _, id := range ids {
+		c.replayed[id] = c.replays
+		delete(c.over, id)
+		delete(c.offLane, id)
+	}
+	c.mu.Unlock()
+	if len(ids) > 0 {
+		c.store.replay(ids...)
+		c.d.Reload(hook)
 	}
 }
 

@@ -23,7 +23,7 @@ type Store interface {
 	// PendingInLane is Pending for one lane.
 	PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error)
 	// Parked returns deliveries of a webhook that are pending and parked, those
-	// first whose next attempt is due first.
+	// first whose next attempt is due first. What was settled before the call counts.
 	Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error)
 	// HurryParked makes all of those due at once.
 	HurryParked(ctx context.Context, webhookID string) error

@@ -52,7 +52,7 @@ func (r *runner) wantsRead(now time.Time) bool {
 		return false
 	}
 	f.pausedUntil = time.Time{}
-	return f.wantsScan(r.win, r.d.policy.Concurrency) || r.win.hungry.len() > 0 && r.win.room() > 0 || r.parking.wanted(now)
+	return f.wantsScan(r.win, r.d.policy.Concurrency) || r.win.hungry.len() > 0 && r.win.room() > 0 || r.parking.wanted()
 }
 
 // wantsScan tells whether to look for more lanes. Not while those at hand keep
@@ -133,8 +133,8 @@ func (r *runner) nextRead() (page, bool) {
 		r.parking.hurry = false
 		return page{generation: r.generation, hurry: true}, true
 	}
-	if r.parking.wanted(now) {
-		r.parking.reading = true
+	if r.parking.wanted() {
+		r.parking.beginRead()
 		// Those that are known may well be the first again.
 		return page{generation: r.generation, parked: true, limit: len(r.parking.items) + r.win.pageLimit(r.win.bounds.parkedPage)}, true
 	}
@@ -160,7 +160,7 @@ func (r *runner) digest(p page) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p.parked && (p.err != nil || p.generation != r.generation) {
-		r.parking.reading, r.parking.stale = false, false
+		r.parking.endRead()
 	}
 	if p.hurry && (p.err != nil || p.generation != r.generation) {
 		r.parking.hurry = r.active
@@ -175,7 +175,7 @@ func (r *runner) digest(p page) {
 	}
 	switch {
 	case p.hurry && p.err == nil:
-		r.parking.restart()
+		r.parking.reread()
 	case p.hurry:
 	case p.scan:
 		r.scanned(p, now)

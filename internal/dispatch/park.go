@@ -213,7 +213,7 @@ func (r *runner) conclude(legs []leg, alone bool, now time.Time) {
 	for i := range legs {
 		l := &legs[i]
 		if l.a.Parked && l.f.generation == r.generation {
-			r.parking.add(parkedItem{id: l.a.Delivery, lane: l.f.lane.key, attempts: l.a.Number, due: l.due})
+			r.parking.add(parkedItem{id: l.a.Delivery, lane: l.f.lane.key, attempts: l.a.Number, due: l.due, unsaid: l.skipped})
 		}
 	}
 	first, last := &legs[0], &legs[len(legs)-1]

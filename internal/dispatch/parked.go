@@ -8,14 +8,8 @@ import (
 	"pombo"
 )
 
-const (
-	// parkedPause is how long a store that had nothing new to say, or a delivery
-	// that could not be read, is left alone.
-	parkedPause = 30 * time.Second
-	// parkedMemory is how long it is remembered that one ended: the store may not
-	// have committed that yet, and return it again.
-	parkedMemory = 2 * time.Minute
-)
+// parkedPause is how long a delivery that could not be read is left alone.
+const parkedPause = 30 * time.Second
 
 // parkedItem is a delivery that is retried by itself.
 type parkedItem struct {
@@ -23,7 +17,8 @@ type parkedItem struct {
 	lane     pombo.Lane
 	attempts int
 	due      time.Time
-	index    int // in parking.due; -1: in flight
+	unsaid   bool // the store was not told that it is parked: it stays in memory
+	index    int  // in parking.due; -1: in flight
 }
 
 // parking is what a runner knows of its parked deliveries: those that are due
@@ -37,38 +32,55 @@ type parking struct {
 	items  map[int64]*parkedItem
 	due    parkedHeap
 	flying int
-	ended  map[int64]time.Time // those that ended lately
-	more   bool                // the store has others,
-	beyond time.Time           // none of them due before then; zero: not known
-	quiet  time.Time           // no reading before then
-	hurry  bool                // the store has yet to make them due
-	// While they are read, what is forgotten could come back as it was before.
+	more   bool      // the store has others,
+	beyond time.Time // none of them due before then; zero: not known
+	hurry  bool      // the store has yet to make them due
+	// While they are read, what was forgotten or ended must not come back as it was
+	// before: stale tells that too much was forgotten.
 	reading, stale bool
+	ended          map[int64]bool
 }
 
-// restart forgets all but what is in flight.
+// restart forgets all but what is in flight, when everything is read anew.
 func (p *parking) restart() {
-	p.stale = p.reading
-	for id, it := range p.items {
-		if it.index >= 0 {
-			delete(p.items, id)
+	for _, it := range p.due {
+		delete(p.items, it.id)
+	}
+	p.due = nil
+	p.reread()
+}
+
+// reread forgets all that the store knows as well and that is not in flight.
+func (p *parking) reread() {
+	p.more, p.beyond, p.stale = true, time.Time{}, p.reading
+	kept := p.due[:0]
+	for _, it := range p.due {
+		if it.unsaid {
+			kept = append(kept, it)
+		} else {
+			delete(p.items, it.id)
 		}
 	}
-	p.due, p.more, p.beyond, p.quiet = nil, true, time.Time{}, time.Time{}
+	clear(p.due[len(kept):])
+	p.due = kept
+	heap.Init(&p.due)
 }
 
 // wanted tells whether the store has to be read, or to make them due.
-func (p *parking) wanted(now time.Time) bool {
-	return p.hurry || p.more && len(p.items) <= p.bounds.parkedLow && !p.quiet.After(now)
+func (p *parking) wanted() bool {
+	return p.hurry || p.more && len(p.items) <= p.bounds.parkedLow
 }
 
 // add takes in a delivery that was parked just now.
 func (p *parking) add(it parkedItem) {
 	_, known := p.items[it.id] // it was read between its parking and now
 	switch {
-	case known || p.more && it.due.After(p.beyond):
+	case known:
+	case it.unsaid:
+		p.keep(it)
+	case p.more && !p.reading && it.due.After(p.beyond): // it is read in its turn
 	case len(p.items) >= p.bounds.parkedRoom:
-		p.restart() // by the time they are read, this one is committed
+		p.reread() // by then, this one is committed
 	default:
 		p.keep(it)
 	}
@@ -98,7 +110,7 @@ func (p *parking) again(it *parkedItem, attempts int, due, now time.Time) {
 		p.drop(it)
 		return
 	}
-	it.attempts = attempts
+	it.attempts, it.unsaid = attempts, false
 	p.later(it, due)
 }
 
@@ -118,46 +130,40 @@ func (p *parking) drop(it *parkedItem) {
 }
 
 // finish ends a flight for good.
-func (p *parking) finish(it *parkedItem, now time.Time) {
+func (p *parking) finish(it *parkedItem) {
 	p.flying--
 	p.drop(it)
-	if p.ended == nil {
-		p.ended = map[int64]time.Time{}
+	if p.reading {
+		p.ended[it.id] = true
 	}
-	p.ended[it.id] = now
 }
 
 // hasten makes all of them due at once: those in the store first, of which the
 // others are read.
 func (p *parking) hasten() { p.hurry = p.hurry || p.more || len(p.items) > 0 }
 
+// beginRead and endRead stand around each read.
+func (p *parking) beginRead() { p.reading, p.stale, p.ended = true, false, map[int64]bool{} }
+func (p *parking) endRead()   { p.reading, p.stale, p.ended = false, false, nil }
+
 // learn takes what a read returned, of at most limit rows, soonest due first.
 func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, now time.Time) {
-	for id, at := range p.ended {
-		if now.Sub(at) > parkedMemory {
-			delete(p.ended, id)
-		}
-	}
-	if p.reading = false; p.stale {
-		p.stale = false
+	stale, ended := p.stale, p.ended
+	p.endRead()
+	if stale {
 		return
 	}
 	due := func(d *pombo.Delivery) time.Time { return now.Add(policy.wait(d.NextAttempt, now)) }
-	fresh := 0
 	p.more = len(rows) >= limit
 	for _, d := range rows {
 		_, known := p.items[d.ID]
-		if _, over := p.ended[d.ID]; known || over {
+		if known || ended[d.ID] {
 			continue
 		}
-		fresh++
 		p.keep(parkedItem{id: d.ID, lane: d.Lane(), attempts: d.Attempts, due: due(&d)})
 	}
 	if p.more && len(rows) > 0 {
 		p.beyond = due(&rows[len(rows)-1])
-	}
-	if fresh == 0 && p.more {
-		p.quiet = now.Add(parkedPause)
 	}
 }
 
@@ -166,13 +172,10 @@ func share(concurrency int) int { return max(concurrency/4, 1) }
 
 // nextDue returns when there is something to do here, if ever.
 func (p *parking) nextDue(concurrency int) (due time.Time, ok bool) {
-	if len(p.due) > 0 && p.flying < share(concurrency) {
-		due, ok = p.due[0].due, true
+	if len(p.due) == 0 || p.flying >= share(concurrency) {
+		return time.Time{}, false
 	}
-	if p.more && len(p.items) <= p.bounds.parkedLow && !p.quiet.IsZero() && (!ok || p.quiet.Before(due)) {
-		due, ok = p.quiet, true
-	}
-	return due, ok
+	return p.due[0].due, true
 }
 
 // fetchParked reads the delivery of a flight that is parked. It returns false if
@@ -187,11 +190,11 @@ func (r *runner) fetchParked(f *flight) bool {
 	now := time.Now()
 	switch {
 	case r.generation != f.generation: // switched off meanwhile
-		r.parking.finish(it, now)
+		r.parking.finish(it)
 	case err != nil:
 		r.parking.later(it, now.Add(parkedPause))
 	case len(rows) != 1 || rows[0].ID != it.id: // it ended in another way
-		r.parking.finish(it, now)
+		r.parking.finish(it)
 	default:
 		f.delivery = rows[0]
 		f.delivery.Attempts = max(f.delivery.Attempts, it.attempts)

@@ -361,7 +361,7 @@ func (r *runner) land(l *leg, now time.Time) {
 	case l.f.parked != nil && same:
 		r.parking.again(l.f.parked, l.a.Number, l.due, now)
 	case l.f.parked != nil:
-		r.parking.finish(l.f.parked, now)
+		r.parking.finish(l.f.parked)
 	case same:
 		r.win.again(l.f.lane, l.a.Number, l.due, l.asked, now)
 		l.f.lane.unready = l.unready() && l.f.lane.phase == waiting
