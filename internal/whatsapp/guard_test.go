@@ -197,9 +197,10 @@ func TestEveryCallIsGuarded(t *testing.T) {
 	}
 }
 
-func testLine(t *testing.T, in store.AllStores) (*line, *guard) {
+// testLine returns a line whose stores may fail for so long.
+func testLine(t *testing.T, in store.AllStores, patience time.Duration) (*line, *guard) {
 	t.Helper()
-	w := newWorld(t, func(w *world) { w.timing.patience = 50 * time.Millisecond })
+	w := newWorld(t, func(w *world) { w.timing.patience = patience })
 	l := w.session.newLine(w.devices.NewDevice())
 	t.Cleanup(l.close)
 	return l, &guard{l: l, in: in}
@@ -278,7 +279,7 @@ func TestDecryptionTxn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &memory{commit: c.commit, kept: map[[32]byte]bool{}}
-			l, g := testLine(t, m)
+			l, g := testLine(t, m, time.Hour)
 			runs := 0
 			err := g.DoDecryptionTxn(l.ctx, func(ctx context.Context) error {
 				runs++
@@ -296,7 +297,7 @@ func TestDecryptionTxn(t *testing.T) {
 
 func TestDecryptionTxnGivesUp(t *testing.T) {
 	m := &memory{kept: map[[32]byte]bool{}}
-	l, g := testLine(t, m)
+	l, g := testLine(t, m, 50*time.Millisecond)
 	err := g.DoDecryptionTxn(l.ctx, func(ctx context.Context) error {
 		return g.do(ctx, "PutSession", func(context.Context) error { return errBroken })
 	})
@@ -306,7 +307,7 @@ func TestDecryptionTxnGivesUp(t *testing.T) {
 }
 
 func TestPanicInDecryptionIsAnError(t *testing.T) {
-	l, g := testLine(t, &memory{kept: map[[32]byte]bool{}})
+	l, g := testLine(t, &memory{kept: map[[32]byte]bool{}}, time.Hour)
 	err := g.DoDecryptionTxn(l.ctx, func(context.Context) error { panic("libsignal") })
 	if err == nil || !strings.Contains(err.Error(), "libsignal") || errors.Is(err, context.Canceled) || l.why() != nil {
 		t.Errorf("got %v; the line's end: %v", err, l.why())
@@ -316,7 +317,7 @@ func TestPanicInDecryptionIsAnError(t *testing.T) {
 // What is no failure passes, and what trying again cannot change is told as it
 // is; neither ends the line.
 func TestGuardPasses(t *testing.T) {
-	l, g := testLine(t, nil)
+	l, g := testLine(t, nil, time.Hour)
 	for name, err := range map[string]error{
 		"nil": nil, "wrong length": sqlstore.ErrInvalidLength, "constraint of SQLite": sqliteError(19 | 8<<8),
 		"constraint of PostgreSQL": stateError("23505"),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/store"
@@ -106,7 +107,7 @@ func TestHeldState(t *testing.T) {
 
 // whatsmeow's own fetches end before they begin.
 func TestOwnFetchesAreRefused(t *testing.T) {
-	l, g := testLine(t, nil)
+	l, g := testLine(t, nil, time.Hour)
 	ctx := t.Context()
 	_, _, err := g.GetAppStateVersion(ctx, "regular")
 	for _, err := range []error{
