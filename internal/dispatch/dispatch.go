@@ -81,6 +81,7 @@ type Dispatcher struct {
 	slots  *slots
 	bounds bounds
 	usage  usage
+	pacer  pacer
 	wg     sync.WaitGroup // workers and readers
 	// refused tells that the store did not take the last result.
 	refused atomic.Bool

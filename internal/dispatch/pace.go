@@ -2,17 +2,25 @@ package dispatch
 
 import (
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
 // Many endpoints that hang together must not cost the others time: what is posted
 // to them at once is also given up at once, and each connection that is made or
-// torn down takes processor time. So an endpoint earns its POSTs, and attempts that
-// began together don't end together.
+// torn down takes processor time. So an endpoint earns its POSTs, those to endpoints
+// that are not known to work begin one after the other, and attempts that began
+// together don't end together.
 
 const (
 	// firstWidth is how many POSTs an endpoint gets at once that has not answered yet.
 	firstWidth = 4
+	// pacedGap is between the beginnings of two POSTs to endpoints that are not known
+	// to work, save for the only one of an endpoint, which waits for nobody, and the
+	// first pacedBurst. None waits longer than maxPaced.
+	pacedGap   = time.Millisecond
+	pacedBurst = 32
+	maxPaced   = 4 * time.Second
 	// maxSlack bounds what an attempt gets beyond its timeout.
 	maxSlack = time.Second
 )
@@ -41,4 +49,37 @@ func (w *width) limit(p *Policy) int { return min(firstWidth+w.earned, p.Concurr
 // part of a quarter of Jitter, of the timeout.
 func (p Policy) slack() time.Duration {
 	return time.Duration(rand.Float64() * float64(min(time.Duration(float64(p.Timeout)*p.Jitter/4), maxSlack)))
+}
+
+// pacer spreads the beginnings of POSTs.
+type pacer struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+// take returns how long a POST has to wait.
+func (p *pacer) take(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = later(now.Add(-pacedBurst*pacedGap), p.next)
+	wait := p.next.Sub(now)
+	if wait < maxPaced {
+		p.next = p.next.Add(pacedGap)
+	}
+	return max(wait, 0)
+}
+
+// unproven tells whether the endpoint is not known to work. The caller holds the
+// lock.
+func (r *runner) unproven() bool {
+	return r.width.earned == 0 || r.circuit.row > 0
+}
+
+// pace waits until a POST may begin. It returns false if no more are begun.
+func (r *runner) pace(f flight) bool {
+	if !f.paced {
+		return true
+	}
+	wait := r.d.pacer.take(time.Now())
+	return wait == 0 || sleep(r.d.reads, wait)
 }

@@ -57,6 +57,7 @@ type flight struct {
 	generation, version int
 	parked              *parkedItem // set if it is one: then lane is nil
 	probe               bool        // of an open circuit
+	paced               bool        // see pace
 	behind              bool        // posted while one before it in its lane failed: see compare
 }
 
@@ -238,7 +239,7 @@ func (r *runner) next(holding bool) (flight, bool) {
 	if chosen == nothing || !holding && !r.d.slots.take(r, r.inFlight == 0) {
 		return flight{}, false
 	}
-	f := flight{webhook: r.webhook, generation: r.generation, version: r.version, probe: r.circuit.open}
+	f := flight{webhook: r.webhook, generation: r.generation, version: r.version, probe: r.circuit.open, paced: r.inFlight > 0 && r.unproven()}
 	r.circuit.probing = r.circuit.open
 	if chosen == ofParked {
 		f.parked = r.parking.take()
@@ -305,6 +306,10 @@ func (r *runner) work(f flight) {
 func (r *runner) deliver(f flight) (flight, bool) {
 	if f.parked != nil && !r.fetchParked(&f) {
 		return r.turn(f, func(time.Time) {})
+	}
+	if !r.pace(f) {
+		l := notTried(f, result{unready: &NotReady{}})
+		return r.turn(f, func(now time.Time) { r.land(&l, now) })
 	}
 	hurried := r.d.hurried.Load()
 	first := r.try(f)
