@@ -182,7 +182,7 @@ func (r *runner) digest(p page) {
 	case !p.parked:
 		r.win.refilled(p.refill, p.rows, p.err == nil, now)
 	case p.err == nil:
-		r.parking.learn(p.rows, p.limit, &r.d.policy, now)
+		r.parking.learn(p.rows, p.limit, &r.d.policy, r.began, now)
 	}
 	r.start()
 }

@@ -146,14 +146,20 @@ func (p *parking) hasten() { p.hurry = p.hurry || p.more || len(p.items) > 0 }
 func (p *parking) beginRead() { p.reading, p.stale, p.ended = true, false, map[int64]bool{} }
 func (p *parking) endRead()   { p.reading, p.stale, p.ended = false, false, nil }
 
-// learn takes what a read returned, of at most limit rows, soonest due first.
-func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, now time.Time) {
+// learn takes what a read returned, of at most limit rows, soonest due first. A
+// time that no attempt can have set counts from began on, however often it is read.
+func (p *parking) learn(rows []pombo.Delivery, limit int, policy *Policy, began, now time.Time) {
 	stale, ended := p.stale, p.ended
 	p.endRead()
 	if stale {
 		return
 	}
-	due := func(d *pombo.Delivery) time.Time { return now.Add(policy.wait(d.NextAttempt, now)) }
+	due := func(d *pombo.Delivery) time.Time {
+		if wait := policy.wait(d.NextAttempt, now); wait < policy.longest() {
+			return now.Add(wait)
+		}
+		return later(now, began.Add(policy.longest()))
+	}
 	p.more = len(rows) >= limit
 	for _, d := range rows {
 		_, known := p.items[d.ID]

@@ -372,3 +372,30 @@ func TestANewAddressHurriesEverything(t *testing.T) {
 		}
 	})
 }
+
+// A clock that was wrong puts off what is parked once, and not once for each page
+// that is read.
+func TestParkedDeliveriesOfTheFuture(t *testing.T) {
+	const n = 300
+	rc := &receiver{t: t}
+	onPipe(t, rc.ServeHTTP, Options{Policy: steady()}, func(b *bench) {
+		b.stop()
+		b.store.add("w", make([]string, n)...)
+		for i := range b.store.rows {
+			d := &b.store.rows[i]
+			d.Parked, d.Attempts, d.NextAttempt = true, 6, time.Now().AddDate(20, 0, i)
+		}
+		b.start(Options{Policy: steady()})
+		b.d.SetWebhook(hook("w"))
+		time.Sleep(59 * time.Minute)
+		synctest.Wait()
+		if got := len(rc.ids()); got != 0 {
+			t.Errorf("%d came before their time", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := b.store.pending(); got != 0 {
+			t.Errorf("%d of %d are pending", got, n)
+		}
+	})
+}
