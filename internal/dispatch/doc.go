@@ -20,6 +20,6 @@
 // I/O and takes no lock, and it alone decides what may be posted next. Its
 // invariants stand at the top of window.go.
 //
-// The order of locks is Dispatcher.mu, then runner.mu, then slots.mu. No lock is
+// The order of locks is Dispatcher.mu, then runner.mu, then slots.mu; pacer.mu stands alone. No lock is
 // held while a store, an encoder or a network is waited for.
 package dispatch

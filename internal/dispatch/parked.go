@@ -30,7 +30,7 @@ type parkedItem struct {
 type parking struct {
 	bounds *bounds
 	items  map[int64]*parkedItem
-	due    parkedHeap
+	due    dueHeap[*parkedItem]
 	flying int
 	more   bool      // the store has others,
 	beyond time.Time // none of them due before then; zero: not known
@@ -209,25 +209,5 @@ func (r *runner) fetchParked(f *flight) bool {
 	return false
 }
 
-// parkedHeap orders parked deliveries by due time (container/heap).
-type parkedHeap []*parkedItem
-
-func (h parkedHeap) Len() int           { return len(h) }
-func (h parkedHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h parkedHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *parkedHeap) Push(x any) {
-	it := x.(*parkedItem)
-	it.index = len(*h)
-	*h = append(*h, it)
-}
-func (h *parkedHeap) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	it.index = -1
-	return it
-}
+func (it *parkedItem) dueAt() time.Time { return it.due }
+func (it *parkedItem) setPlace(i int)   { it.index = i }

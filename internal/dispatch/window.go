@@ -78,11 +78,11 @@ type window struct {
 	usage  *usage
 
 	lanes   map[pombo.Lane]*lane
-	ready   queue[*lane] // may post their first delivery now
-	hungry  queue[*lane] // asked for a refill
-	waiting laneHeap     // wait for a time, soonest first
-	posting int          // lanes with a delivery in flight
-	held    bool         // the circuit is open: only aimed goes on (see held.go)
+	ready   queue[*lane]   // may post their first delivery now
+	hungry  queue[*lane]   // asked for a refill
+	waiting dueHeap[*lane] // wait for a time, soonest first
+	posting int            // lanes with a delivery in flight
+	held    bool           // the circuit is open: only aimed goes on (see held.go)
 	aimed   *lane
 	// pardoned tells that all was made due. A lane that failed since then waits, and
 	// stays in memory: what comes from the store with a time to wait for is older.
@@ -439,24 +439,5 @@ func (w *window) reset() {
 	w.held, w.aimed = false, nil
 }
 
-// laneHeap orders lanes by due time (container/heap).
-type laneHeap []*lane
-
-func (h laneHeap) Len() int           { return len(h) }
-func (h laneHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h laneHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *laneHeap) Push(x any) {
-	ln := x.(*lane)
-	ln.index = len(*h)
-	*h = append(*h, ln)
-}
-func (h *laneHeap) Pop() any {
-	old := *h
-	ln := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return ln
-}
+func (ln *lane) dueAt() time.Time { return ln.due }
+func (ln *lane) setPlace(i int)   { ln.index = i }
