@@ -193,14 +193,18 @@ func latencies(b *testing.B, n, hanging int, known bool) []time.Duration {
 
 // BenchmarkIsolation compares the latencies of one webhook alone and beside 99
 // that hang, from announcement to arrival: five runs of each in turn, of which the
-// median counts. It fails if the p99 is beyond 1.5 times the p99 alone and 5 ms.
+// median counts. It fails if the p99 is beyond 1.5 times the p99 alone and 5 ms;
+// with -short it only shows that it works.
 func BenchmarkIsolation(b *testing.B) {
 	b.Run("never-answered", func(b *testing.B) { isolate(b, false) })
 	b.Run("answered-before", func(b *testing.B) { isolate(b, true) })
 }
 
 func isolate(b *testing.B, known bool) {
-	const runs, n = 5, 2000 // four seconds, of which two until the first timeouts
+	runs, n := 5, 2000 // four seconds, of which two until the first timeouts
+	if testing.Short() {
+		runs, n = 1, 500
+	}
 	percentile := func(took []time.Duration, p int) float64 {
 		return float64(took[len(took)*p/100].Microseconds())
 	}
@@ -223,7 +227,7 @@ func isolate(b *testing.B, known bool) {
 	goal := 1.5*median(alone[1]) + 5000
 	b.ReportMetric(median(beside[1])/goal, "of-goal")
 	b.ReportMetric(0, "ns/op")
-	if got := median(beside[1]); got > goal {
+	if got := median(beside[1]); got > goal && !testing.Short() {
 		b.Errorf("beside others that hang the p99 is %.0f µs: want at most %.0f µs", got, goal)
 	}
 }
