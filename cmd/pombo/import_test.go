@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -29,6 +30,11 @@ func TestImport(t *testing.T) {
 		}
 	}
 	ledger.Await(t)
+	// What is not confirmed comes again, and the other database knows nothing of it.
+	pombotest.Eventually(t, time.Minute, "all to be confirmed", func() bool {
+		all, err := network.Server.Confirmed(t.Context(), phone)
+		return err == nil && len(all) == traffic.Sent()
+	})
 	before.Stop()
 	traffic.Write(t, 2)
 	source := filepath.Join(other, "pombo.db")
