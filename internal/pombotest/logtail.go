@@ -7,15 +7,15 @@ import (
 )
 
 // logTail keeps the last lines written to it, and the first that tells of an end
-// that is no error of the gateway's own: a data race, a panic.
+// that is no error of the gateway's own (a data race, a panic), with what follows it.
 type logTail struct {
 	mu    sync.Mutex
 	lines []string
 	rest  string
-	crash string
+	crash []string
 }
 
-const tailLines = 120
+const tailLines, crashLines = 120, 80
 
 func (l *logTail) Write(b []byte) (int, error) {
 	l.mu.Lock()
@@ -25,8 +25,8 @@ func (l *logTail) Write(b []byte) (int, error) {
 	l.rest = ""
 	for sc.Scan() {
 		l.lines = append(l.lines, sc.Text())
-		if l.crash == "" && isCrash(sc.Text()) {
-			l.crash = sc.Text()
+		if n := len(l.crash); n > 0 && n < crashLines || n == 0 && isCrash(sc.Text()) {
+			l.crash = append(l.crash, sc.Text())
 		}
 	}
 	if n := len(l.lines); n > 0 && len(b) > 0 && b[len(b)-1] != '\n' {
@@ -54,9 +54,9 @@ func isCrash(line string) bool {
 	return false
 }
 
-// crashed returns the first line that tells of a crash, "" if there is none.
+// crashed returns what tells of a crash, "" if nothing does.
 func (l *logTail) crashed() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.crash
+	return strings.Join(l.crash, "\n")
 }
