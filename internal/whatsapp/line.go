@@ -216,8 +216,9 @@ func (l *line) detach() {
 	}
 }
 
-// detachWait is far longer than a send takes once the socket is closed.
-const detachWait = 50 * time.Millisecond
+// detachWait is far longer than a send takes once the socket is closed, also on a
+// machine that has no time for it.
+const detachWait = 500 * time.Millisecond
 
 // plug is a context that does something when whatsmeow asks whether it is over.
 type plug struct {
