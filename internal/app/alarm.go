@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -55,9 +56,12 @@ func (a *App) backlogs(ctx context.Context, limit int) ([]alarm.Backlog, error) 
 func (a *App) lines() []alarm.Line {
 	views := a.manager.List()
 	all := make([]alarm.Line, len(views))
+	living := make(map[pombo.InstanceID]bool, len(views))
 	for i, v := range views {
+		living[v.ID] = true
 		all[i] = alarm.Line{Instance: v.Name, Expected: v.Paired(), Unlinked: v.Unlinked, Open: v.State == pombo.StateOpen, Changes: a.changes.of(v.ID)}
 	}
+	a.changes.keep(living)
 	return all
 }
 
@@ -71,6 +75,13 @@ func (c *changes) of(id pombo.InstanceID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count[id]
+}
+
+// keep forgets the instances that are gone.
+func (c *changes) keep(living map[pombo.InstanceID]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.count, func(id pombo.InstanceID, _ int) bool { return !living[id] })
 }
 
 func (c *changes) add(id pombo.InstanceID) {

@@ -84,9 +84,7 @@ func (r *runner) borrow(first flight, limit int) (flight, bool) {
 // lane may be asked.
 func (r *runner) fetchBorrowed(f *flight) (found, others bool) {
 	known := f.delivery
-	ctx, cancel := context.WithTimeout(r.d.life, maxPause)
-	rows, err := r.d.store.PendingInLane(ctx, r.id, f.lane.key, known.ID-1, 1)
-	cancel()
+	d, found, err := r.fetch(f.lane.key, known.ID, known.Attempts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -95,12 +93,11 @@ func (r *runner) fetchBorrowed(f *flight) (found, others bool) {
 		r.win.finish(f.lane, now)
 	case err != nil:
 		r.win.again(f.lane, known.Attempts, now.Add(parkedPause), f.lane.asked, now)
-	case len(rows) != 1 || rows[0].ID != known.ID: // it ended in another way
+	case !found:
 		r.win.finish(f.lane, now)
 		return false, true
 	default:
-		f.delivery = rows[0]
-		f.delivery.Attempts = max(f.delivery.Attempts, known.Attempts)
+		f.delivery = d
 		return true, false
 	}
 	return false, false

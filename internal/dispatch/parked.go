@@ -188,25 +188,35 @@ func (p *parking) nextDue(concurrency int) (due time.Time, ok bool) {
 // there is nothing to post, and has ended the flight.
 func (r *runner) fetchParked(f *flight) bool {
 	it := f.parked
-	ctx, cancel := context.WithTimeout(r.d.life, maxPause)
-	rows, err := r.d.store.PendingInLane(ctx, r.id, it.lane, it.id-1, 1)
-	cancel()
+	d, found, err := r.fetch(it.lane, it.id, it.attempts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
 	switch {
 	case r.generation != f.generation: // switched off meanwhile
 		r.parking.finish(it)
 	case err != nil:
-		r.parking.later(it, now.Add(parkedPause))
-	case len(rows) != 1 || rows[0].ID != it.id: // it ended in another way
+		r.parking.later(it, time.Now().Add(parkedPause))
+	case !found:
 		r.parking.finish(it)
 	default:
-		f.delivery = rows[0]
-		f.delivery.Attempts = max(f.delivery.Attempts, it.attempts)
+		f.delivery = d
 		return true
 	}
 	return false
+}
+
+// fetch reads a delivery that has had so many attempts at least: what the store
+// returns may be older. It is not found if it ended in another way.
+func (r *runner) fetch(ln pombo.Lane, id int64, attempts int) (d pombo.Delivery, found bool, err error) {
+	ctx, cancel := context.WithTimeout(r.d.life, maxPause)
+	defer cancel()
+	rows, err := r.d.store.PendingInLane(ctx, r.id, ln, id-1, 1)
+	if err != nil || len(rows) != 1 || rows[0].ID != id {
+		return pombo.Delivery{}, false, err
+	}
+	d = rows[0]
+	d.Attempts = max(d.Attempts, attempts)
+	return d, true, nil
 }
 
 func (it *parkedItem) dueAt() time.Time { return it.due }

@@ -89,7 +89,7 @@ func get[T any](g *guard, ctx context.Context, op string, fn func(context.Contex
 // buffer is asked first.
 //
 // Stores with units commit nothing here, save for messages whose plaintext they
-// keep: the unit stays open, and has the turn, until handle commits it.
+// keep: the unit stays open, and has the turn, until handle ends it.
 func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	if _, nested := ctx.Value(txnKey{}).(*txn); nested {
 		return fn(ctx)
