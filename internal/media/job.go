@@ -72,6 +72,9 @@ func (m *Manager) work(j *job) {
 // miss writes down that deliveries go without their file. It returns false if that
 // has to be tried again, after a pause.
 func (m *Manager) miss(row pombo.Media, cause error) bool {
+	if row.Missed != "" { // an earlier job's: this one was asked for just before that was stored
+		return true
+	}
 	m.log.Warn("a file could not be fetched: its event is sent without it", "message", row.Message, "instance", row.Instance, "error", cause)
 	row.Missed = "The file could not be fetched: " + sentence(cause)
 	ctx, cancel := context.WithTimeout(m.life, time.Minute)

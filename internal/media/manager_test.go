@@ -31,9 +31,9 @@ type world struct {
 	mu      sync.Mutex
 	rows    map[string]pombo.Media
 	needed  map[string]bool
-	refuse  int   // how many updates fail
-	fail    error // what fetching gives
-	hang    bool  // fetching does not end by itself
+	refuse  int           // how many updates fail
+	fail    error         // what fetching gives
+	gate    chan struct{} // if not nil, fetching does not end before this is closed
 	fetched []string
 	ready   []string // chats
 	stop    func()
@@ -73,6 +73,8 @@ func (w *world) start(o Options) {
 }
 
 func (w *world) add(id string, size int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.rows[id] = pombo.Media{ID: id, Message: "message of " + id, Size: size, At: time.Now()}
 }
 
@@ -120,11 +122,14 @@ func (w *world) KnownMedia(_ context.Context, ids []string) (map[string]bool, er
 func (w *world) FetchMedia(ctx context.Context, m pombo.Media, into *os.File) (pombo.Media, error) {
 	w.mu.Lock()
 	w.fetched = append(w.fetched, m.ID)
-	err, hang := w.fail, w.hang
+	err, gate := w.fail, w.gate
 	w.mu.Unlock()
-	if hang {
-		<-ctx.Done()
-		return m, ctx.Err()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return m, ctx.Err()
+		}
 	}
 	if err != nil {
 		return m, err
@@ -145,6 +150,14 @@ func (w *world) set(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
+}
+
+// hold keeps fetches from ending until release is called: what is asked meanwhile is
+// certain to be asked during the fetch.
+func (w *world) hold() (release func()) {
+	gate := make(chan struct{})
+	w.set(func() { w.gate = gate })
+	return func() { close(gate) }
 }
 
 // delivery is one that carries a file, in the chat of the same name.
@@ -196,6 +209,7 @@ var errDown = pombo.Errorf(pombo.Unavailable, "the server answered 500")
 
 func TestFetchedOnce(t *testing.T) {
 	in(t, Options{}, func(w *world) {
+		release := w.hold()
 		w.Ahead([]pombo.Delivery{delivery("a"), delivery("a"), {}})
 		for range 3 {
 			w.want("a", "waiting")
@@ -211,6 +225,17 @@ func TestFetchedOnce(t *testing.T) {
 			text, err := io.ReadAll(f)
 			opened <- fmt.Sprint(len(text), err)
 		}()
+		synctest.Wait()
+		select {
+		case got := <-opened:
+			t.Fatalf("the link gives %s during the fetch", got)
+		default:
+		}
+		w.want("a", "waiting")
+		if w.tries() != 1 || len(w.told()) != 0 {
+			t.Errorf("during the fetch: %d tries, ready %v", w.tries(), w.told())
+		}
+		release()
 		if got := <-opened; got != "100 <nil>" {
 			t.Errorf("the link gives %s", got)
 		}
@@ -271,6 +296,25 @@ func TestGone(t *testing.T) {
 	}, "a")
 }
 
+// Why a file is missed is said once: a job that was begun before that was known
+// changes nothing about it.
+func TestTheFirstReasonHolds(t *testing.T) {
+	in(t, Options{}, func(w *world) {
+		w.set(func() { w.fail = pombo.Errorf(pombo.NotFound, "nobody has it") })
+		w.want("a", "waiting")
+		synctest.Wait()
+		w.set(func() { w.fail = pombo.Errorf(pombo.NotFound, "it has expired") })
+		w.Manager.mu.Lock()
+		w.Manager.want("a", pombo.Lane{Chat: "b"}, true) // what Sent does if it looked before
+		w.Manager.mu.Unlock()
+		synctest.Wait()
+		w.want("a", "The file could not be fetched: nobody has it")
+		if w.tries() != 2 || !slices.Equal(w.told(), []string{"a", "b"}) {
+			t.Errorf("%d tries, ready %v", w.tries(), w.told())
+		}
+	}, "a")
+}
+
 // Nothing is said to a webhook that a crash could unsay.
 func TestMissedIsStoredFirst(t *testing.T) {
 	in(t, Options{}, func(w *world) {
@@ -317,7 +361,7 @@ func TestHangingServers(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("f%02d", i))
 	}
 	in(t, Options{Deadline: time.Minute}, func(w *world) {
-		w.set(func() { w.hang = true })
+		w.hold() // for ever
 		for _, id := range ids {
 			w.want(id, "waiting")
 		}
@@ -385,6 +429,8 @@ func TestLimit(t *testing.T) {
 			t.Errorf("there are %s", got)
 		}
 		w.want("a", "waiting") // it is fetched again
+		synctest.Wait()
+		w.want("a", "file")
 		w.set(func() { w.needed["c"], w.needed["d"] = false, false })
 		w.add("g", 351)
 		if _, err := w.Open(w.t.Context(), "g"); err == nil || !strings.Contains(err.Error(), "all files together may have 350") {
