@@ -1,29 +1,60 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
+// piped is a listener without sockets, on whose connections synctest's clock goes on:
+// what is to be quick takes no time there, however busy the machine is.
+type piped struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *piped) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client, nil
+}
+
+func (p *piped) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *piped) Close() error   { close(p.done); return nil }
+func (p *piped) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
 // A handler may take longer than the server allows for reading the request.
-func TestSlowHandlers(t *testing.T) {
-	server := httptest.NewUnstartedServer(newAPI(t).handler)
-	server.Config.ReadTimeout = slowRead
-	server.Start()
-	defer server.Close()
+func TestSlowHandlers(t *testing.T) { synctest.Test(t, slowHandlers) }
+
+func slowHandlers(t *testing.T) {
+	p := &piped{conns: make(chan net.Conn), done: make(chan struct{})}
+	server := &http.Server{Handler: newAPI(t).handler, ReadTimeout: slowRead}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(p) }()
+	transport := &http.Transport{DialContext: p.dial}
 	for _, c := range []struct{ method, path, body, want string }{
 		{"GET", "/media/slow", "", "abcd"},
 		{"POST", "/chat/getBase64FromMediaMessage/ana", `{"message":{"key":{"id":"slow"}}}`, `{"mediaType":"imageMessage","fileName":"3A.png","size":{},"mimetype":"image/png","base64":"YWJjZA==","buffer":null}`},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+c.path, strings.NewReader(c.body))
+		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://pombo.test"+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("apikey", globalKey)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := (&http.Client{Transport: transport}).Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +64,13 @@ func TestSlowHandlers(t *testing.T) {
 			t.Errorf("%s: %d %s, %v, want %s", c.path, resp.StatusCode, body, err, c.want)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+	transport.CloseIdleConnections()
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
 }
 
 // What strangers call their files can do no harm.
