@@ -148,9 +148,9 @@ func (e *endpoint) arrived(body []byte, at int64) {
 	}
 }
 
-// wait returns when enough has come. It gives up when for 30 s nothing comes.
+// wait returns when enough has come. It gives up when for two minutes nothing comes.
 func (e *endpoint) wait(ctx context.Context, _ struct{}) (any, error) {
-	const patience = 30 * time.Second
+	const patience = 2 * time.Minute
 	e.mu.Lock()
 	done := e.done
 	e.mu.Unlock()

@@ -75,7 +75,7 @@ func spawn(program, logPath string, env []string, args ...string) (*process, err
 }
 
 // stopPatience is how long a process may take to end before it is killed.
-const stopPatience = 15 * time.Second
+const stopPatience = time.Minute
 
 // stop asks the process to end and waits until it has. A process that failed,
 // or had to be killed, is an error.
@@ -108,7 +108,7 @@ func (p *process) tail() []byte {
 // waitReady waits until url answers 200, and fails at once if the process ends.
 // It asks every millisecond: that is the resolution of a measured start.
 func (p *process) waitReady(ctx context.Context, client *http.Client, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -178,10 +178,10 @@ func (r *receiver) finish(t *tally) error {
 	return errors.New(strings.Join(t.faults[:min(most, len(t.faults))], "; "))
 }
 
-// wait waits until all that t expects has come. It gives up when for 30 s
+// wait waits until all that t expects has come. It gives up when for two minutes
 // nothing comes.
 func (r *receiver) wait(ctx context.Context, t *tally) error {
-	const patience = 30 * time.Second
+	const patience = 2 * time.Minute
 	for before := -1; ; {
 		select {
 		case <-t.done:

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -71,22 +72,25 @@ func TestReceiverComplains(t *testing.T) {
 }
 
 func TestReceiverCountsOpenings(t *testing.T) {
-	r := &receiver{opens: map[string]int{"a": 1}, opened: make(chan struct{})}
-	seen := r.seenOpen()
-	done := make(chan error, 1)
-	go func() { done <- r.waitOpen(t.Context(), []string{"a"}, seen) }()
-	for _, state := range []string{"connecting", "open"} {
-		select {
-		case err := <-done:
-			t.Fatalf("it waits no longer before %q (%v)", state, err)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{opens: map[string]int{"a": 1}, opened: make(chan struct{})}
+		seen := r.seenOpen()
+		done := make(chan error, 1)
+		go func() { done <- r.waitOpen(t.Context(), []string{"a"}, seen) }()
+		for _, state := range []string{"connecting", "open"} {
+			synctest.Wait()
+			select {
+			case err := <-done:
+				t.Fatalf("it waits no longer before %q (%v)", state, err)
+			default:
+			}
+			body := fmt.Sprintf(`{"event":"connection.update","instance":"a","data":{"state":%q}}`, state)
+			r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
 		}
-		body := fmt.Sprintf(`{"event":"connection.update","instance":"a","data":{"state":%q}}`, state)
-		r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestChatsAreDistinct(t *testing.T) {
