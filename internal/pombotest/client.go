@@ -23,7 +23,7 @@ func NewClient(t testing.TB, base, key string) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 16
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Client{Base: base, Key: key, t: t, http: &http.Client{Timeout: time.Minute, Transport: transport}}
+	return &Client{Base: base, Key: key, t: t, http: &http.Client{Timeout: 2 * time.Minute, Transport: transport}}
 }
 
 // With returns a client of the same gateway that uses another key, "" for none.

@@ -11,7 +11,7 @@ import (
 )
 
 // stopPatience is how long a gateway may take to stop.
-const stopPatience = 30 * time.Second
+const stopPatience = 2 * time.Minute
 
 // Gateway is a gateway in this process: the server that cmd/pombo runs, with
 // faults that can be switched on. It can be stopped and started again on the

@@ -3,7 +3,6 @@ package pombotest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,9 @@ import (
 
 // Key is the API key of the servers that this package starts.
 const Key = "test-key-0123456789"
+
+// startPatience is how long a process may take until it answers.
+const startPatience = 2 * time.Minute
 
 // Process is a gateway in a process of its own, which can be killed.
 type Process struct {
@@ -37,7 +39,7 @@ type Process struct {
 // ("NAME=value") win over its own. Nothing runs before Start.
 func NewProcess(t testing.TB, path string, args []string, more ...string) *Process {
 	t.Helper()
-	port := freePort(t)
+	port := keepPort(t)
 	p := &Process{
 		Client: NewClient(t, "http://127.0.0.1:"+strconv.Itoa(port), Key),
 		t:      t, path: path, args: args, log: &logTail{},
@@ -75,7 +77,7 @@ func (p *Process) Start() {
 		defer close(p.exited)
 		_ = cmd.Wait() // says what the state says
 	}()
-	if err := p.waitHealthy(30 * time.Second); err != nil {
+	if err := p.waitHealthy(startPatience); err != nil {
 		p.t.Fatalf("the gateway does not answer: %v\n%s", err, p.log)
 	}
 }
@@ -95,6 +97,7 @@ func (p *Process) end(sig syscall.Signal) int {
 	}
 	_ = p.cmd.Process.Signal(sig) // it may be gone already
 	<-p.exited
+	p.http.CloseIdleConnections() // they lead nowhere: a request on one would fail
 	status := p.cmd.ProcessState.ExitCode()
 	p.cmd = nil
 	return status
@@ -148,20 +151,11 @@ func (p *Process) waitHealthy(patience time.Duration) error {
 			err = fmt.Errorf("it answered %s", resp.Status)
 		}
 		select {
+		case <-p.exited:
+			return fmt.Errorf("it has ended: %s", p.cmd.ProcessState)
 		case <-ctx.Done():
 			return err
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// freePort returns a loopback port that is free now.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -35,6 +35,7 @@ type Receiver struct {
 
 	mu      sync.Mutex
 	posts   []Post
+	asked   int             // requests that were read
 	taken   map[string]bool // webhook-ids of posts that were answered with a 2xx
 	changed chan struct{}   // closed and replaced on every change
 	answer  func(n int, p Post) int
@@ -76,7 +77,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	p.Event, p.Instance, p.Data, p.Sender = env.Event, env.Instance, env.Data, env.Sender
 
 	r.mu.Lock()
-	n, answer := len(r.posts), r.answer
+	n, answer := r.asked, r.answer
+	r.asked++
 	r.mu.Unlock()
 	p.Status = http.StatusOK
 	if answer != nil {

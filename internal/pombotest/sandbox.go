@@ -3,6 +3,7 @@ package pombotest
 import (
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ type Sandbox struct {
 	addr    string
 	handler http.Handler
 	mu      sync.Mutex
-	web     *http.Server
+	web     *http.Server  // nil while it is down
+	ended   chan struct{} // closed when web serves no longer
 	conns   map[net.Conn]bool
 }
 
@@ -38,7 +40,7 @@ func NewSandbox(t testing.TB) *Sandbox {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.Network())
 	mux.Handle("/sandbox/", s.Control())
-	n := &Sandbox{Server: s, t: t, addr: "127.0.0.1:0", handler: mux}
+	n := &Sandbox{Server: s, t: t, addr: "127.0.0.1:" + strconv.Itoa(keepPort(t)), handler: mux}
 	n.Up()
 	n.URL = "ws://" + n.addr
 	t.Cleanup(func() {
@@ -57,29 +59,37 @@ func (s *Sandbox) Up() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.addr = l.Addr().String()
-	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ConnState: s.track}
+	web, ended := &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}, make(chan struct{})
+	web.ConnState = func(c net.Conn, state http.ConnState) { s.track(web, c, state) }
 	s.mu.Lock()
-	s.web, s.conns = web, map[net.Conn]bool{}
+	s.web, s.ended, s.conns = web, ended, map[net.Conn]bool{}
 	s.mu.Unlock()
-	go func() { _ = web.Serve(l) }() // ends with Down, which reports nothing of use
+	go func() {
+		defer close(ended)
+		_ = web.Serve(l) // ends with Down, and reports nothing of use
+	}()
 }
 
 // track remembers the connections that an HTTP server forgets: those that became
-// WebSockets.
-func (s *Sandbox) track(c net.Conn, state http.ConnState) {
-	if state == http.StateHijacked {
-		s.mu.Lock()
-		s.conns[c] = true
-		s.mu.Unlock()
+// WebSockets. One that became so when its server was closed already is cut.
+func (s *Sandbox) track(web *http.Server, c net.Conn, state http.ConnState) {
+	if state != http.StateHijacked {
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.web != web {
+		_ = c.Close() // it may be closed already
+		return
+	}
+	s.conns[c] = true
 }
 
 // Down makes the network unreachable: connections are cut, and new ones are
 // refused. Its phones go on.
 func (s *Sandbox) Down() {
 	s.mu.Lock()
-	web := s.web
+	web, ended := s.web, s.ended
 	s.web = nil
 	s.mu.Unlock()
 	if web == nil {
@@ -88,6 +98,7 @@ func (s *Sandbox) Down() {
 	if err := web.Close(); err != nil {
 		s.t.Error(err)
 	}
+	<-ended // then nobody listens, and Up can
 	s.Cut()
 }
 
