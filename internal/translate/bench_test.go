@@ -32,7 +32,7 @@ func BenchmarkText(b *testing.B) { benchmark(b, ordinaryText()) }
 // A text costs 29 allocations, of 2 kB together.
 func TestAllocationsOfText(t *testing.T) {
 	s, evt := scope(), ordinaryText()
-	got := testing.AllocsPerRun(100, func() {
+	got := testing.AllocsPerRun(1000, func() {
 		if _, err := s.Event(evt); err != nil {
 			t.Fatal(err)
 		}
