@@ -135,7 +135,7 @@ func TestPromiseBodyForms(t *testing.T) {
 // A webhook that is switched off gets nothing more: neither what was pending nor
 // what happened meanwhile, also after it is switched on again.
 func TestPromiseSwitchedOff(t *testing.T) {
-	p := newPromise(t)
+	p := newPromise(t, "WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=600", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=600") // none is under way when it is switched off
 	p.pair("")
 	p.set(`{"enabled":true,"url":"` + p.receiver.URL + `","events":["MESSAGES_UPSERT","SEND_MESSAGE"]}`)
 	p.receiver.Answer(func(int, pombotest.Post) int { return 503 })
