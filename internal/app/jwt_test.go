@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -35,7 +34,8 @@ func withToken(t *testing.T, g *pombotest.Gateway, token, path string) (status i
 // for a new one, expired or not, once each; that is told as NEW_JWT_TOKEN.
 func TestJWT(t *testing.T) {
 	receiver := pombotest.NewReceiver(t)
-	gateway := pombotest.StartGateway(t, pombotest.NewSandbox(t), app.Faults{}, "AUTHENTICATION_TYPE=jwt", "AUTHENTICATION_JWT_EXPIRIN_IN=2")
+	network, folder := pombotest.NewSandbox(t), "POMBO_DATA_DIR="+pombotest.MemoryDir(t)
+	gateway := pombotest.StartGateway(t, network, app.Faults{}, folder, "AUTHENTICATION_TYPE=jwt", "AUTHENTICATION_JWT_EXPIRIN_IN=1")
 	create := func(name string) string {
 		t.Helper()
 		var made struct{ Hash struct{ JWT string } }
@@ -45,9 +45,26 @@ func TestJWT(t *testing.T) {
 		}
 		return made.Hash.JWT
 	}
-	token, other := create("loja"), create("outra")
-	if status, body := withToken(t, gateway, token, "/instance/connectionState/loja"); status != 200 {
-		t.Errorf("with its token: %d %s", status, body)
+	first := create("loja")
+	pombotest.Eventually(t, patience, "the token to expire", func() bool {
+		status, body := withToken(t, gateway, first, "/instance/connectionState/loja")
+		return status == 401 && strings.Contains(body, "refreshToken")
+	})
+	gateway.Stop()
+
+	// With another that makes tokens which last, on the same data.
+	gateway = pombotest.StartGateway(t, network, app.Faults{}, folder, "AUTHENTICATION_TYPE=jwt")
+	anyone := gateway.With("")
+	var renewed struct{ JWT, InstanceName string }
+	anyone.Must("PUT", "/instance/refreshToken", object{"oldToken": first}, &renewed)
+	token, other := renewed.JWT, create("outra")
+	if renewed.InstanceName != "loja" {
+		t.Errorf("the token was exchanged for that of %q", renewed.InstanceName)
+	}
+	for name, token := range map[string]string{"loja": token, "outra": other} {
+		if status, body := withToken(t, gateway, token, "/instance/connectionState/"+name); status != 200 {
+			t.Errorf("%s with its token: %d %s", name, status, body)
+		}
 	}
 	if status, body := withToken(t, gateway, token, "/instance/fetchInstances"); status != 200 || !strings.Contains(body, `"loja"`) || strings.Contains(body, `"outra"`) {
 		t.Errorf("the list with a token: %d %s", status, body)
@@ -60,24 +77,14 @@ func TestJWT(t *testing.T) {
 	gateway.With("own-key-loja").Refused("GET", "/instance/connectionState/loja", nil, 401)
 	gateway.Must("GET", "/instance/connectionState/loja", nil, nil) // the global key
 
-	pombotest.Eventually(t, 20*time.Second, "the token to expire", func() bool {
-		status, body := withToken(t, gateway, token, "/instance/connectionState/loja")
-		return status == 401 && strings.Contains(body, "refreshToken")
-	})
-	anyone := gateway.With("")
-	var renewed struct{ JWT, InstanceName string }
-	anyone.Must("PUT", "/instance/refreshToken", object{"oldToken": token}, &renewed)
-	if status, body := withToken(t, gateway, renewed.JWT, "/instance/connectionState/loja"); status != 200 || renewed.InstanceName != "loja" {
-		t.Errorf("with the new token (%+v): %d %s", renewed, status, body)
-	}
 	post := receiver.Wait(t, "new.jwt", nil)
-	if want := `{"jwt":"` + renewed.JWT + `","instanceName":"loja"}`; string(post.Data) != want || post.Path != "/new-jwt" || post.Instance != "loja" {
+	if want := `{"jwt":"` + token + `","instanceName":"loja"}`; string(post.Data) != want || post.Path != "/new-jwt" || post.Instance != "loja" {
 		t.Errorf("NEW_JWT_TOKEN has %s at %s, want %s", post.Data, post.Path, want)
 	}
 	gateway.Stop()
 	gateway.Start()
 	anyone = gateway.With("")
-	for _, old := range []any{token, "", 1, other + "x"} {
+	for _, old := range []any{first, "", 1, other + "x"} {
 		anyone.Refused("PUT", "/instance/refreshToken", object{"oldToken": old}, 400)
 	}
 	anyone.Must("PUT", "/instance/refreshToken", object{"oldToken": renewed.JWT}, &renewed)
