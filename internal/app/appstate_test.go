@@ -300,7 +300,12 @@ func TestAppStateKeysAreKept(t *testing.T) {
 	network := pombotest.NewSandbox(t)
 	receiver := pombotest.NewReceiver(t)
 	gateway := pombotest.StartGateway(t, network, app.Faults{Stores: stores.Wrap, Patience: 300 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})
-	pombotest.Pair(t, gateway.Client, network.Server, "keys", phone, receiver.URL)
+	pombotest.Create(t, gateway.Client, "keys", receiver.URL)
+	var answer qrcode
+	gateway.Must("GET", "/instance/connect/keys", nil, &answer)
+	if _, err := network.Scan(t.Context(), sandbox.ScanRequest{Code: answer.Code, Number: phone}); err != nil {
+		t.Fatal(err)
+	}
 	pombotest.Eventually(t, time.Minute, "the connection to be given up for the keys", func() bool {
 		return strings.Contains(gateway.Log(), "starting over")
 	})

@@ -135,17 +135,24 @@ func TestPromiseReplayPending(t *testing.T) {
 	})
 	second := p.network.Write(contact, phone, "two")
 	p.seen("state=pending", 2)
-	var health struct {
-		Webhooks []struct {
-			Backlog              int
-			OldestPendingSeconds *int
-			LastSuccessAt        *time.Time
-			Attempts24h          int
-			SuccessRate24h       *float64
-		}
+	type webhookHealth struct {
+		Backlog              int
+		OldestPendingSeconds *int
+		LastSuccessAt        *time.Time
+		Attempts24h          int
+		SuccessRate24h       *float64
 	}
-	p.gateway.Must("GET", "/webhook/health/"+shop, nil, &health)
-	if h := health.Webhooks[0]; h.Backlog != 2 || h.OldestPendingSeconds == nil || h.LastSuccessAt != nil || h.Attempts24h != 1 || *h.SuccessRate24h != 0 {
+	counted := func(attempts int) (h webhookHealth) { // a moment after they are stored
+		t.Helper()
+		pombotest.Eventually(t, patience, fmt.Sprint(attempts, " attempts to be counted"), func() bool {
+			var health struct{ Webhooks []webhookHealth }
+			p.gateway.Must("GET", "/webhook/health/"+shop, nil, &health)
+			h = health.Webhooks[0]
+			return h.Attempts24h == attempts
+		})
+		return h
+	}
+	if h := counted(1); h.Backlog != 2 || h.OldestPendingSeconds == nil || h.LastSuccessAt != nil || *h.SuccessRate24h != 0 {
 		t.Errorf("while it is down its health is %+v", h)
 	}
 	p.receiver.Answer(nil)
@@ -155,8 +162,7 @@ func TestPromiseReplayPending(t *testing.T) {
 	p.arrives(p.receiver, first)
 	p.arrives(p.receiver, second)
 	p.seen("state=delivered", 2)
-	p.gateway.Must("GET", "/webhook/health/"+shop, nil, &health)
-	if h := health.Webhooks[0]; h.Backlog != 0 || h.LastSuccessAt == nil || h.Attempts24h != 3 || *h.SuccessRate24h != 0.6666 {
+	if h := counted(3); h.Backlog != 0 || h.LastSuccessAt == nil || *h.SuccessRate24h != 0.6666 {
 		t.Errorf("afterwards its health is %+v", h)
 	}
 }
@@ -358,19 +364,11 @@ func TestPromiseMetrics(t *testing.T) {
 	p.pair("")
 	p.set(`{"url":"` + p.receiver.URL + `","events":["MESSAGES_UPSERT"]}`)
 	p.arrives(p.receiver, p.network.Write(contact, phone, "hello"))
-	want := []string{
+	for _, line := range []string{
 		`pombo_events_total{event="MESSAGES_UPSERT"} 1`, `pombo_attempts_total{outcome="ok"} 1`, `pombo_deliveries_total{state="delivered"} 1`,
 		`pombo_instances{state="open"} 1`, `pombo_delivery_seconds_count 1`, `pombo_circuits{state="closed"} 1`,
-	}
-	var text string
-	pombotest.Eventually(t, patience, "the metrics to tell of the delivery", func() bool {
-		text = p.get("/metrics")
-		return strings.Contains(text, want[2])
-	})
-	for _, line := range want {
-		if !strings.Contains(text, "\n"+line+"\n") {
-			t.Errorf("%s is not told", line)
-		}
+	} {
+		pombotest.Eventually(t, patience, line+" to be told", func() bool { return strings.Contains(p.get("/metrics"), "\n"+line+"\n") })
 	}
 	if status, _ := p.gateway.With("").Do("GET", "/metrics", nil); status != 401 {
 		t.Errorf("without a key: %d", status)

@@ -3,7 +3,6 @@ package app_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -64,7 +63,7 @@ func TestReadMessages(t *testing.T) {
 	receiver.Wait(t, "messages.upsert", func(p pombotest.Post) bool { return p.Message().Key.ID == first })
 	gateway.Must("POST", "/settings/set/reader", map[string]any{"readMessages": true}, nil)
 	second := network.Write(contact, phone, "after")
-	pombotest.Eventually(t, 20*time.Second, "the message to be read", func() bool { return received(t, network, contact, second, "read") })
+	pombotest.Eventually(t, patience, "the message to be read", func() bool { return received(t, network, contact, second, "read") })
 	if received(t, network, contact, first, "read") {
 		t.Error("the message before the setting was marked as read")
 	}
@@ -103,8 +102,8 @@ func TestRejectCall(t *testing.T) {
 	first := call("5511966660000")
 	gateway.Must("POST", "/settings/set/calls", object{"reject_call": true, "msg_call": "Please write."}, nil)
 	second := call(contact)
-	pombotest.Eventually(t, 20*time.Second, "the second call to be rejected", func() bool { return state(second) == "rejected" })
-	pombotest.Eventually(t, 20*time.Second, "its caller to be written to", func() bool {
+	pombotest.Eventually(t, patience, "the second call to be rejected", func() bool { return state(second) == "rejected" })
+	pombotest.Eventually(t, patience, "its caller to be written to", func() bool {
 		inbox := network.Inbox(contact)
 		return len(inbox) == 1 && inbox[0].Text == "Please write."
 	})
@@ -154,7 +153,7 @@ func TestReadStatus(t *testing.T) {
 		t.Errorf("got %s", data)
 	}
 	k.has(data, `"participant":"`+chat+`"`)
-	pombotest.Eventually(t, 20*time.Second, "the status to be seen", func() bool { return received(t, k.network, contact, second, "read") })
+	pombotest.Eventually(t, patience, "the status to be seen", func() bool { return received(t, k.network, contact, second, "read") })
 	if strings.Contains(dataOf(k.receiver.Posts()), first) || received(t, k.network, contact, first, "read") {
 		t.Error("the status before the setting was told, or marked as seen")
 	}
@@ -188,7 +187,7 @@ func TestAlwaysOnline(t *testing.T) {
 	}
 	becomes := func(state, why string) {
 		t.Helper()
-		pombotest.Eventually(t, 20*time.Second, "the account to be "+state+" "+why, func() bool { return shown() == state })
+		pombotest.Eventually(t, patience, "the account to be "+state+" "+why, func() bool { return shown() == state })
 	}
 	rename := func(name string) {
 		t.Helper()
@@ -205,11 +204,11 @@ func TestAlwaysOnline(t *testing.T) {
 		t.Fatal(err)
 	}
 	rename("Loja Nova")
-	pombotest.Eventually(t, 20*time.Second, "the account to show itself by its new name", func() bool {
+	pombotest.Eventually(t, patience, "the account to show itself by its new name", func() bool {
 		again, err := k.network.Presences(t.Context(), phone)
 		return err == nil && len(again) > len(seen) && again[len(again)-1].State == "available"
 	})
-	pombotest.Eventually(t, 20*time.Second, "the instance to have the new name", func() bool {
+	pombotest.Eventually(t, patience, "the instance to have the new name", func() bool {
 		status, body := k.gateway.Do("GET", "/instance/fetchInstances", nil)
 		return status == 200 && strings.Contains(string(body), "Loja Nova")
 	})
@@ -248,17 +247,15 @@ func TestPresenceUpdates(t *testing.T) {
 	k.gateway.Must("POST", "/chat/sendPresence/my%20instance", object{"number": contact, "presence": "paused"}, nil)
 	k.receiver.Wait(t, "presence.update", func(p pombotest.Post) bool { return strings.Contains(string(p.Data), `"unavailable"`) }) // asking is answered
 	show("", "available")
+	before := len(k.receiver.Posts())
 	k.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop, Number: phone})
 	k.receiver.Until(t, "the presence to be asked for again", func(posts []pombotest.Post) bool {
-		opened := 0
-		for _, p := range posts {
-			if p.Event == "connection.update" && strings.Contains(string(p.Data), `"open"`) {
-				opened++
-			} else if opened == 2 && p.Event == "presence.update" {
-				return true
-			}
+		opened, told := false, false
+		for _, p := range posts[before:] { // in either order: they are of different lanes
+			opened = opened || p.Event == "connection.update" && strings.Contains(string(p.Data), `"open"`)
+			told = told || p.Event == "presence.update"
 		}
-		return false
+		return opened && told
 	})
 	show("", "unavailable")
 	const other = "5511966660000"

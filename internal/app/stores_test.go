@@ -150,6 +150,9 @@ func (s *storeFaults) oneByOne() {
 		// Some methods are not called in every round: those that encrypt, if the text
 		// is sent while the connection is coming back.
 		for try := 0; try == 0 || s.stores.Broken()[method] == 0 && try < 5; try++ {
+			if try > 0 {
+				pombotest.WaitState(s.t, s.gateway.Client, "faults", "open")
+			}
 			s.round()
 			s.network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultDrop})
 			s.traffic.WriteFrom(s.t, 0)
