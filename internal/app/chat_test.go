@@ -22,7 +22,7 @@ func TestMarkMessageAsRead(t *testing.T) {
 		gateway.Must(call.method, "/chat/markMessageAsRead/reads", object{call.list: []object{
 			{"id": one, "fromMe": false, "remoteJid": chat}, {"id": two, "fromMe": false, "remoteJid": chat},
 		}}, nil)
-		pombotest.Eventually(t, 20*time.Second, "both to be read", func() bool {
+		pombotest.Eventually(t, patience, "both to be read", func() bool {
 			return received(t, network, contact, one, "read") && received(t, network, contact, two, "read")
 		})
 	}
@@ -46,7 +46,7 @@ func TestSendPresence(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	// The answer says that the state was sent, not that the phone has it already.
-	pombotest.Eventually(t, 20*time.Second, "the contact to be shown what was sent", func() bool {
+	pombotest.Eventually(t, patience, "the contact to be shown what was sent", func() bool {
 		shown, err := network.Presences(t.Context(), phone)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestUpdateMessage(t *testing.T) {
 		if p.Type != "MESSAGE_EDIT" || p.Key.ID != id || p.EditedMessage.ExtendedTextMessage.Text != "hello" || a.Key.RemoteJid != chat || a.Status != "PENDING" {
 			t.Errorf("the answer is %+v", a)
 		}
-		pombotest.Eventually(t, 20*time.Second, "the edit to arrive", func() bool {
+		pombotest.Eventually(t, patience, "the edit to arrive", func() bool {
 			for _, m := range network.Inbox(contact) {
 				if m.ID == a.Key.ID {
 					return strings.Contains(string(m.Message), id) && strings.Contains(string(m.Message), "editedMessage")
@@ -149,7 +149,7 @@ func TestDeleteMessageForEveryone(t *testing.T) {
 	if p := a.Message.ProtocolMessage; p.Type != "REVOKE" || p.Key.ID != id || a.Key.RemoteJid != chat {
 		t.Errorf("the answer is %+v", a)
 	}
-	pombotest.Eventually(t, 20*time.Second, "the deletion to arrive", func() bool {
+	pombotest.Eventually(t, patience, "the deletion to arrive", func() bool {
 		for _, m := range network.Inbox(contact) {
 			if m.ID == a.Key.ID {
 				return strings.Contains(string(m.Message), id)

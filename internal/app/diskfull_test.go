@@ -48,7 +48,7 @@ func TestDiskFull(t *testing.T) {
 		pombotest.WaitState(t, gateway.Client, "full", "open")
 	}
 	ledger.Check(t)
-	pombotest.Eventually(t, 10*time.Second, "the gateway to be well", func() bool {
+	pombotest.Eventually(t, patience, "the gateway to be well", func() bool {
 		status, _ := gateway.Do("GET", "/health", nil)
 		return status == 200
 	})

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pombo/internal/pombotest"
 	"pombo/internal/sandbox"
@@ -52,7 +51,7 @@ func TestGroupChats(t *testing.T) {
 			}
 			const path = "my%20instance"
 			sent := k.gateway.SendText(talking, group, "oi, gente")
-			pombotest.Eventually(t, 20*time.Second, "the members to have it", func() bool { return k.read(contact, sent, "oi, gente") && k.read(carla, sent) })
+			pombotest.Eventually(t, patience, "the members to have it", func() bool { return k.read(contact, sent, "oi, gente") && k.read(carla, sent) })
 			own := object{"id": sent, "fromMe": true, "remoteJid": group}
 			k.gateway.Must("POST", "/chat/updateMessage/"+path, object{"number": group, "text": "olá, gente", "key": own}, nil)
 			k.gateway.Must("DELETE", "/chat/deleteMessageForEveryone/"+path, own, nil)
@@ -60,7 +59,7 @@ func TestGroupChats(t *testing.T) {
 			k.gateway.Must("POST", "/chat/markMessageAsRead/"+path, object{"readMessages": []object{
 				{"id": ids[0], "fromMe": false, "remoteJid": group, "participant": carla + "@s.whatsapp.net"},
 			}}, nil)
-			pombotest.Eventually(t, 20*time.Second, "the members to be told", func() bool {
+			pombotest.Eventually(t, patience, "the members to be told", func() bool {
 				shown, err := k.network.Presences(t.Context(), phone)
 				return err == nil && slices.ContainsFunc(shown, func(p sandbox.PresenceSeen) bool { return p.To == group && p.State == "composing" }) &&
 					k.read(carla, "MESSAGE_EDIT", "olá, gente", sent) && k.read(carla, "REVOKE", sent) && received(t, k.network, carla, ids[0], "read")
@@ -75,7 +74,7 @@ func TestGroupChats(t *testing.T) {
 			k.receiver.Wait(t, "group-participants.update", nil)
 			k.gateway.Must("DELETE", "/chat/deleteMessageForEveryone/"+path,
 				object{"id": ids[2], "fromMe": false, "remoteJid": group, "participant": carla + "@s.whatsapp.net"}, nil)
-			pombotest.Eventually(t, 20*time.Second, "carla's message to be deleted", func() bool { return k.read(contact, "REVOKE", ids[2]) })
+			pombotest.Eventually(t, patience, "carla's message to be deleted", func() bool { return k.read(contact, "REVOKE", ids[2]) })
 			for _, id := range append(ids, sent) {
 				n := 0
 				for _, p := range k.receiver.Accepted() {

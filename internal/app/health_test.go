@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"testing"
-	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -19,7 +18,7 @@ func TestHealthRecoversByItself(t *testing.T) {
 		t.Errorf("/health answers %d %s", status, body)
 	}
 	fault.broken.Store(false)
-	pombotest.Eventually(t, 20*time.Second, "the gateway to be well", func() bool {
+	pombotest.Eventually(t, patience, "the gateway to be well", func() bool {
 		status, _ := gateway.Do("GET", "/health", nil)
 		return status == 200
 	})

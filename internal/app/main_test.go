@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -10,7 +11,18 @@ import (
 // real WhatsApp client against the simulated network, the real database, and an
 // HTTP server that receives the webhooks. When a gateway has stopped, none of its
 // goroutines may be left.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient gives goroutines that are about to end the time for it, which goleak does for
+// half a second alone.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	for end := time.Now().Add(patience); code == 0 && time.Now().Before(end) && goleak.Find() != nil; {
+	}
+	return code
+}
 
 // The phones of the tests.
 const (
