@@ -302,7 +302,7 @@ func TestPromiseMaxDisk(t *testing.T) {
 	long := strings.Repeat("x", 60_000)
 	var ids []string
 	for full := false; !full; {
-		if len(ids) > 200 {
+		if len(ids) > 2000 { // the size is looked at once a second
 			t.Fatal("the limit was not reached")
 		}
 		for range 5 {
