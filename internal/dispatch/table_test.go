@@ -87,14 +87,6 @@ func documented(t *testing.T) map[string]want {
 // tableCase makes one attempt.
 type tableCase func(t *testing.T) pombo.Attempt
 
-// hasty is a policy whose timeout a test can wait for, and that a busy machine
-// does not meet by itself.
-func hasty() Policy {
-	p := DefaultPolicy()
-	p.Timeout = 3 * time.Second
-	return p
-}
-
 // answers posts to a server that answers so.
 func answers(h http.HandlerFunc) tableCase {
 	return func(t *testing.T) pombo.Attempt {
@@ -103,8 +95,13 @@ func answers(h http.HandlerFunc) tableCase {
 		srv.Start()
 		defer srv.Close()
 		defer srv.CloseClientConnections()
-		return outcomeOf(t, srv.URL, Options{Policy: hasty()}, nil, nil)
+		return outcomeOf(t, srv.URL, Options{}, nil, nil)
 	}
+}
+
+// late posts to a server whose answer runs into the timeout.
+func late(h http.HandlerFunc) tableCase {
+	return func(t *testing.T) pombo.Attempt { return onClock(t, "http://receiver.test/", handling(h)) }
 }
 
 // each returns a case for each status.
@@ -131,11 +128,15 @@ func pointing(status int) http.HandlerFunc {
 
 // bodied answers with a status and then some body.
 func bodied(status int, write func(w http.ResponseWriter, r *http.Request)) tableCase {
-	return answers(func(w http.ResponseWriter, r *http.Request) {
+	return answers(headed(status, write))
+}
+
+func headed(status int, write func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		w.(http.Flusher).Flush()
 		write(w, r)
-	})
+	}
 }
 
 func endless(w http.ResponseWriter, r *http.Request) {
@@ -149,9 +150,15 @@ func endless(w http.ResponseWriter, r *http.Request) {
 func never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func dripping(w http.ResponseWriter, r *http.Request) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
 	for r.Context().Err() == nil {
 		_, _ = io.WriteString(w, "o")
 		w.(http.Flusher).Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+		}
 	}
 }
 
@@ -168,7 +175,7 @@ func resetting(raw string) tableCase {
 
 func onWire(handle func(net.Conn)) tableCase {
 	return func(t *testing.T) pombo.Attempt {
-		return outcomeOf(t, speaking(t, handle), Options{Policy: hasty()}, nil, nil)
+		return outcomeOf(t, speaking(t, handle), Options{}, nil, nil)
 	}
 }
 
@@ -269,10 +276,11 @@ var (
 	crashed     = []byte{0, 0, 0, 1, 0, 0, 0, 2}
 )
 
-// goAway waits for a request's headers and answers them with GOAWAY.
+// goAway waits for a request's headers and answers them with GOAWAY, and nothing
+// more.
 func goAway(c *tls.Conn, what []byte) {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	frame := func(kind byte, payload []byte) {
 		head := make([]byte, 9)
 		binary.BigEndian.PutUint32(head, uint32(len(payload))<<8|uint32(kind))
@@ -289,7 +297,8 @@ func goAway(c *tls.Conn, what []byte) {
 		_, _ = io.CopyN(io.Discard, r, int64(binary.BigEndian.Uint32(head)>>8))
 		if head[3] == 1 { // HEADERS
 			frame(7, what)
-			_, _ = io.Copy(io.Discard, r)
+			_ = c.CloseWrite()
+			_, _ = io.Copy(io.Discard, r) // or what was not read would reset the connection
 			return
 		}
 	}
@@ -341,12 +350,7 @@ func gone(t *testing.T) pombo.Attempt {
 
 func tableCases() map[string][]tableCase {
 	refused := func(t *testing.T) pombo.Attempt {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		return outcomeOf(t, "http://"+l.Addr().String(), Options{}, nil, nil)
+		return outcomeOf(t, "http://"+nowhere(t), Options{}, nil, nil)
 	}
 	early := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -369,7 +373,6 @@ func tableCases() map[string][]tableCase {
 	long := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 5<<20)) }
 	broken := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	secure := func(url string) string { return strings.Replace(url, "http:", "https:", 1) }
-	silent := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	trickle := func(c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // an answer before the request is another fault
 			return
@@ -384,7 +387,7 @@ func tableCases() map[string][]tableCase {
 		"2xx without a body":             each(plainly, 200, 201, 202, 204, 205, 299),
 		"2xx with a body, short or long": {bodied(200, short), bodied(201, long)},
 		"2xx, then a body that never ends, comes drop by drop, breaks off, is reset, or is a gzip bomb": {
-			bodied(200, endless), bodied(200, never), bodied(202, dripping), bodied(200, broken),
+			bodied(200, endless), late(headed(200, never)), late(headed(202, dripping)), bodied(200, broken),
 			resetting("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), answers(gzipBomb),
 		},
 		"1xx before a 2xx":    each(early, 200, 204),
@@ -400,7 +403,7 @@ func tableCases() map[string][]tableCase {
 		"any other 4xx": each(plainly, 402, 405, 406, 411, 415, 418, 423, 451, 499),
 		"5xx":           each(plainly, 500, 501, 502, 503, 504, 507, 521, 599),
 		"5xx, then a body that never ends, breaks off, or is reset": {
-			bodied(500, endless), bodied(503, never), bodied(502, broken), resetting("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nhalf"),
+			bodied(500, endless), late(headed(503, never)), bodied(502, broken), resetting("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nhalf"),
 		},
 		"the host name has no address": {dialing(&net.DNSError{Err: "no such host", Name: "receiver.test", IsNotFound: true})},
 		"the address is one that [no webhook may reach](#addresses-that-are-refused), whatever name, spelling or redirect led there": append(
@@ -411,13 +414,8 @@ func tableCases() map[string][]tableCase {
 		"nothing listens there": {refused},
 		"no route":              {dialing(syscall.EHOSTUNREACH), dialing(syscall.ENETUNREACH)},
 		"no connection in time, TLS included": {
-			func(t *testing.T) pombo.Attempt {
-				dial := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
-				return outcomeOf(t, "http://receiver.test/", Options{Policy: hasty()}, dial, nil)
-			},
-			func(t *testing.T) pombo.Attempt {
-				return outcomeOf(t, secure(speaking(t, silent)), Options{Policy: hasty()}, nil, nil)
-			},
+			func(t *testing.T) pombo.Attempt { return onClock(t, "http://receiver.test/", unreachable) },
+			func(t *testing.T) pombo.Attempt { return onClock(t, "https://receiver.test/", talking(silent)) },
 		},
 		"no TLS, or a certificate that is not trusted": {
 			func(t *testing.T) pombo.Attempt {
@@ -435,7 +433,10 @@ func tableCases() map[string][]tableCase {
 				return outcomeOf(t, srv.URL, Options{}, nil, nil)
 			},
 		},
-		"connected, but no complete headers in time, also if they come drop by drop": {onWire(silent), onWire(trickle)},
+		"connected, but no complete headers in time, also if they come drop by drop": {
+			func(t *testing.T) pombo.Attempt { return onClock(t, "http://receiver.test/", talking(silent)) },
+			func(t *testing.T) pombo.Attempt { return onClock(t, "http://receiver.test/", talking(trickle)) },
+		},
 		"closed or reset before the headers are complete": {
 			saying(""), saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"), resetting(""), resetting("HTTP/1.1 200 OK\r\nX: "),
 		},
