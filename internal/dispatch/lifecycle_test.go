@@ -123,12 +123,13 @@ func TestRunOnlyOnce(t *testing.T) {
 func TestAReadFromBeforeASwitchOffIsDropped(t *testing.T) {
 	rc := &receiver{t: t}
 	onPipe(t, rc.ServeHTTP, Options{}, func(b *bench) {
-		// The read takes its snapshot, and is late with it.
+		// The scan takes its snapshot, and is late with it. It comes after the read of
+		// what is parked.
 		var once sync.Once
 		read, release := make(chan struct{}), make(chan struct{})
 		calls := 0
 		b.store.slow = func() {
-			if calls++; calls == 2 {
+			if calls++; calls == 4 {
 				once.Do(func() { close(read); <-release })
 			}
 		}
