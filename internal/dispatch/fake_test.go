@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,7 +22,18 @@ import (
 // quiet is where receivers complain.
 var quiet = slog.NewLogLogger(slog.DiscardHandler, 0)
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+
+// patient gives the goroutines of connections that were closed time to end. By
+// itself, goleak waits less than half a second.
+type patient struct{ *testing.M }
+
+func (p patient) Run() int {
+	code := p.M.Run()
+	for end := time.Now().Add(30 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
+	}
+	return code
+}
 
 // plain is an Encoder that posts the event's data as it is.
 func plain(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {

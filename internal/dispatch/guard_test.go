@@ -115,7 +115,7 @@ func TestGuardAgainstRebinding(t *testing.T) {
 		}
 		mu.Lock()
 		ip := answers[0]
-		answers = answers[1:]
+		answers = answers[len(answers)-1:]
 		mu.Unlock()
 		return (&net.Dialer{Control: g.control}).DialContext(ctx, network, net.JoinHostPort(ip, port))
 	}
