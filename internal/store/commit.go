@@ -168,10 +168,10 @@ func (c *committer) process(b batch) {
 	switch {
 	case err == nil:
 		c.s.queue.settled(len(b.settles))
+		c.recovered(len(b.settles) > 0) // before a caller may ask Ping
 		for i, r := range b.requests {
 			r.done <- results[i]
 		}
-		c.recovered(len(b.settles) > 0)
 	case ownFault(err) && len(b.requests)+len(b.settles) > 1:
 		c.separately(b)
 	case ownFault(err):
