@@ -25,8 +25,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// startTimeout bounds the start of the server, initdb included.
-const startTimeout = 2 * time.Minute
+const (
+	// startTimeout bounds the start of the server, initdb included.
+	startTimeout = 3 * time.Minute
+	// statementTimeout bounds the making and the removal of a database.
+	statementTimeout = 3 * time.Minute
+)
 
 // server is the one throwaway PostgreSQL server of this test process.
 var server struct {
@@ -43,6 +47,9 @@ var server struct {
 
 // errMissing says that PostgreSQL is not installed.
 var errMissing = errors.New("PostgreSQL's initdb and postgres are neither on PATH nor in /usr/lib/postgresql/*/bin")
+
+// errPortTaken says that another process took the server's port before the server.
+var errPortTaken = errors.New("the port of the test's PostgreSQL was taken")
 
 // Postgres returns the URL of a new, empty database on a throwaway PostgreSQL
 // server, which is started at the first call and ends with the test process. The
@@ -73,7 +80,7 @@ func Postgres(t testing.TB) string {
 
 func administer(t testing.TB, query string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server.url.String())
 	if err != nil {
@@ -88,11 +95,16 @@ func administer(t testing.TB, query string) {
 func startServer() {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	server.url, server.hold, server.err = launch(ctx)
+	for range 10 {
+		server.url, server.hold, server.err = launch(ctx, freePort)
+		if !errors.Is(server.err, errPortTaken) {
+			return
+		}
+	}
 }
 
-// launch makes a data folder and runs a server on it.
-func launch(ctx context.Context) (*url.URL, io.Closer, error) {
+// launch makes a data folder and runs a server on it, on a port that choose says.
+func launch(ctx context.Context, choose func(context.Context) (int, error)) (*url.URL, io.Closer, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, nil, err
@@ -124,7 +136,7 @@ func launch(ctx context.Context) (*url.URL, io.Closer, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
 	}
-	port, err := freePort(ctx)
+	port, err := choose(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -242,15 +254,30 @@ func untilReady(ctx context.Context, u *url.URL, logFile string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := pgx.Connect(ctx, u.String())
+		err := answers(ctx, u)
 		if err == nil {
-			return conn.Close(ctx)
+			return nil
+		}
+		out, logErr := os.ReadFile(logFile)
+		if strings.Contains(string(out), "could not create any TCP/IP sockets") {
+			return errPortTaken
 		}
 		select {
 		case <-ctx.Done():
-			out, logErr := os.ReadFile(logFile)
 			return errors.Join(err, logErr, errors.New(strings.TrimSpace(string(out))))
 		case <-tick.C:
 		}
 	}
+}
+
+// answers tells why the server does not answer. Whoever else has its port may take
+// a connection and say nothing.
+func answers(ctx context.Context, u *url.URL) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, u.String())
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
