@@ -95,10 +95,11 @@ func cleanWith(ctx context.Context, s *Store, k retention, now time.Time, perIns
 	return s.cleanKept(ctx, k, now)
 }
 
-// Checkpoint runs the checkpointer's step with a limit for the log's length.
-func (s *Store) Checkpoint(ctx context.Context, limit int64) error {
-	_, err := s.backend.(*lite).wal.checkpoint(ctx, limit)
-	return err
+// Checkpoint runs the checkpointer's step with a limit for the log's length, and
+// returns how many bytes of the log were in use.
+func (s *Store) Checkpoint(ctx context.Context, limit int64) (int64, error) {
+	frames, err := s.backend.(*lite).wal.checkpoint(ctx, limit)
+	return frames * walFrame, err
 }
 
 // LoseWriter closes PostgreSQL's writing connection under the committer.

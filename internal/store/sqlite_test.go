@@ -251,22 +251,28 @@ func TestSQLiteCheckpoint(t *testing.T) {
 	must(t, err)
 	var count int
 	must(t, reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM pombo_event`).Scan(&count))
+	checkpoint := func() {
+		t.Helper()
+		_, err := s.Checkpoint(ctx, 0)
+		must(t, err)
+	}
 	write()
 	before := size()
-	must(t, s.Checkpoint(ctx, 0))
+	checkpoint()
 	write()
 	if grown := size(); before == 0 || grown <= before {
 		t.Errorf("the log has %d bytes, had %d, while a reader needs it", grown, before)
 	}
 	must(t, reader.Rollback())
-	before = size()
-	must(t, s.Checkpoint(ctx, 0))
+	// The store's own looks at the database can put it off, too.
+	waitUntil(t, func() bool {
+		before = size()
+		checkpoint()
+		write()
+		return size() == before
+	})
 	write()
-	if size() != before {
-		t.Errorf("the log has %d bytes, had %d, after it should have begun anew", size(), before)
-	}
-	write()
-	ds, err := s.Pending(ctx, w.ID, 0, 1000)
+	ds, err := s.Pending(ctx, w.ID, 0, n+1)
 	must(t, err)
 	if len(ds) != n {
 		t.Errorf("%d pending, want %d", len(ds), n)
@@ -284,11 +290,18 @@ func TestSQLiteCheckpointUnderLoad(t *testing.T) {
 	s := open(t, store.Options{URI: uri})
 	i, _ := hooked(t, s, "i")
 	ctx := within(t)
-	const writers, each, limit = 4, 500, 1 << 20
+	const writers, each, burst, limit = 4, 500, 50, 1 << 20
+	// Someone always writes, but no one gets far ahead of a checkpoint that is slow:
+	// how fast the log grows is not what this is about.
+	room := make(chan struct{}, burst)
 	var writing sync.WaitGroup
 	for n := range writers {
 		writing.Go(func() {
 			for k := range each {
+				select {
+				case <-room:
+				case <-ctx.Done():
+				}
 				if err := s.Append(ctx, event(i, fmt.Sprint(n, "-", k))); err != nil {
 					t.Error(err)
 				}
@@ -302,7 +315,15 @@ func TestSQLiteCheckpointUnderLoad(t *testing.T) {
 		case <-written:
 			busy = false
 		default:
-			must(t, s.Checkpoint(ctx, limit))
+		}
+		length, err := s.Checkpoint(ctx, limit)
+		must(t, err)
+		more := burst
+		if length >= limit {
+			more = 1 // with it, the log may begin anew
+		}
+		for len(room) < more {
+			room <- struct{}{}
 		}
 	}
 	info, err := os.Stat(strings.TrimPrefix(uri, "sqlite:") + "-wal")
