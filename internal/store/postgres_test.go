@@ -276,7 +276,8 @@ func TestPostgresLockLost(t *testing.T) {
 	}()
 	waitUntil(t, func() bool {
 		var waits bool
-		must(t, s.Reads().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)`).Scan(&waits))
+		must(t, s.Reads().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits))
 		return waits
 	})
 	must(t, s.LoseWriter(ctx))

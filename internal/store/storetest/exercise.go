@@ -109,6 +109,7 @@ func (b *bench) open() {
 	s, err := store.Open(b.t.Context(), store.Options{
 		URI: b.uri, Global: b.global, Fault: b.fault, OnAppend: b.onAppend, Logger: slog.New(slog.DiscardHandler),
 		Keep: b.keep, MaxDisk: b.max,
+		LockWait: time.Minute, // a server that is busy is late to see that a connection was closed
 	})
 	if err != nil {
 		b.t.Fatalf("opening the database: %v", err)
@@ -165,7 +166,7 @@ func (b *bench) must(err error) {
 // ctx is a context that ends before the test binary's own time limit, so that a
 // deadlock shows where it is.
 func (b *bench) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	b.t.Cleanup(cancel)
 	return ctx
 }

@@ -343,7 +343,7 @@ func testMaxDisk(t *testing.T, b *bench) {
 	}
 	b.wantPending(w)
 	b.must(b.UpdateInstance(b.ctx(), i))
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(3 * time.Minute); ; {
 		err := b.Append(b.ctx(), large(n))
 		if err == nil {
 			break
