@@ -227,7 +227,7 @@ func TestSlotsAreSharedFairly(t *testing.T) {
 		mu.Unlock()
 	}
 	onPipe(t, h, Options{MaxInFlight: 4}, func(b *bench) {
-		chats := make([]string, 200)
+		chats := make([]string, 400)
 		for i := range chats {
 			chats[i] = fmt.Sprint(i)
 		}
@@ -235,15 +235,15 @@ func TestSlotsAreSharedFairly(t *testing.T) {
 			b.d.SetWebhook(hook(id))
 			b.add(id, chats...)
 		}
-		time.Sleep(60*time.Second + time.Millisecond)
+		time.Sleep(3*time.Minute + time.Millisecond) // so long that luck evens out
 		synctest.Wait()
 		mu.Lock()
 		if most > 4+3 {
 			t.Errorf("%d POSTs were in flight: want 4 and one by right for each webhook at most", most)
 		}
 		for _, path := range []string{"/x", "/y", "/z"} {
-			if got[path] < 70 { // 60 it gets by right
-				t.Errorf("%s got %d requests in a minute", path, got[path])
+			if got[path] < 210 { // 180 it gets by right
+				t.Errorf("%s got %d requests in three minutes", path, got[path])
 			}
 		}
 		mu.Unlock()
