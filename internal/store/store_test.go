@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.mau.fi/libsignal/logger"
 	"go.uber.org/goleak"
 
 	"pombo"
@@ -27,8 +28,20 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(file)
 		return
 	}
+	// libsignal makes its logger on first use, without a lock; package whatsapp, which
+	// is not here, sees to that in the gateway.
+	var none logger.Loggable = noLog{}
+	logger.Setup(&none)
 	goleak.VerifyTestMain(patient{m})
 }
+
+type noLog struct{}
+
+func (noLog) Debug(string, string)   {}
+func (noLog) Info(string, string)    {}
+func (noLog) Warning(string, string) {}
+func (noLog) Error(string, string)   {}
+func (noLog) Configure(string)       {}
 
 // patient gives the goroutines of connections that were closed time to end. By
 // itself, goleak waits less than half a second.
