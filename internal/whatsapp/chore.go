@@ -48,7 +48,7 @@ func (l *line) work() {
 		if do == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(l.ctx, choreLimit)
+		ctx, cancel := l.lendFor(choreLimit)
 		do(ctx)
 		cancel()
 	}

@@ -31,24 +31,37 @@ var errShut = errors.New("the line is shut")
 type gate struct {
 	queued func() int // nodes that wait to be handled
 	full   func()     // called when there are too many
-	detach func()     // called before the reader is told that the socket has ended
-	// settled waits until the client has opened its socket, or failed to.
+	// detach is called before the reader is told that the socket has ended. It makes
+	// the client drop the socket, which it has done, as far as the reader is concerned,
+	// when it closes it: then told is closed. A nil told is that of a reader that
+	// closes the socket itself.
+	detach func(told <-chan struct{})
+	// settled waits until the client has opened its socket, or given it up.
 	settled func()
-	ended   chan struct{}
+	// attached tells whether the client has opened its socket, and not been detached.
+	attached func() bool
+	ended    chan struct{}
+	dropped  chan struct{} // closed when the client closes its socket
 
 	mu   sync.Mutex
 	shut bool
+	// parting says that the client is being made to drop its socket.
+	parting bool
 	// broken says that the socket has ended by itself.
 	broken bool
 	// answered says that the other side has sent something, and unanswered that the
 	// socket ended before that.
 	answered, unanswered bool
 	conn                 io.ReadWriteCloser
-	once                 sync.Once
+	once, dropOnce       sync.Once
 }
 
 func newGate() *gate {
-	return &gate{queued: func() int { return 0 }, full: func() {}, detach: func() {}, settled: func() {}, ended: make(chan struct{})}
+	return &gate{
+		queued: func() int { return 0 }, full: func() {},
+		detach: func(<-chan struct{}) {}, settled: func() {}, attached: func() bool { return false },
+		ended: make(chan struct{}), dropped: make(chan struct{}),
+	}
 }
 
 // client returns an HTTP client whose WebSocket goes through the gate.
@@ -111,9 +124,11 @@ type gateConn struct {
 // while the reader throws it away. Whoever waits for an answer hears of the end.
 func (c gateConn) Write(p []byte) (int, error) {
 	c.gate.mu.Lock()
-	shut, broken := c.gate.shut, c.gate.broken
+	shut, broken, parting := c.gate.shut, c.gate.broken, c.gate.parting
 	c.gate.mu.Unlock()
 	switch {
+	case parting:
+		return 0, errShut
 	case broken, shut && !c.gate.heard():
 		return len(p), nil
 	case shut:
@@ -145,16 +160,26 @@ func (c gateConn) Read(p []byte) (int, error) {
 	switch {
 	case n > 0:
 		c.gate.hear()
+		return n, nil // an error comes again; once detached, nothing read is handed on
 	case err != nil && c.gate.giveUpOn(len(p)):
 		return copy(p, noAnswer), nil
 	}
 	if err != nil {
 		c.gate.breakOff()
+		_ = c.ReadWriteCloser.Close() // so that no write is stuck
 		c.gate.settled()
-		c.gate.finish()
+		c.gate.finish(c.gate.dropped)
 		c.gate.breakOff() // every write so far comes before what the reader does now
 	}
 	return n, err
+}
+
+// part makes writes fail: the client is about to drop its socket. It would say
+// goodbye, and wait for an answer.
+func (g *gate) part() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.parting = true
 }
 
 // noAnswer is a WebSocket message with an empty frame of WhatsApp's (RFC 6455,
@@ -197,12 +222,17 @@ func (g *gate) silent() bool {
 	return g.unanswered
 }
 
-// Close is called when a handshake has failed, and by a reader that leaves. After
-// noAnswer there may be no further Read that could tell of the end.
+// Close is called by a client that drops its socket: when a handshake or a pairing has
+// failed, when it is detached, and by a reader that has read that the other side
+// closes. The reader may not come back to Read, which would tell of the end.
 func (c gateConn) Close() error {
 	err := c.ReadWriteCloser.Close()
-	if c.gate.silent() {
-		c.gate.finish()
+	c.gate.mu.Lock()
+	leaving := !c.gate.parting && c.gate.attached()
+	c.gate.mu.Unlock()
+	c.gate.dropOnce.Do(func() { close(c.gate.dropped) })
+	if leaving || c.gate.silent() {
+		c.gate.finish(nil)
 	}
 	return err
 }
@@ -217,7 +247,7 @@ const (
 //
 // If the other side ended it, the reason came right before, in nodes that may
 // still be queued; whatsmeow would drop them.
-func (g *gate) finish() {
+func (g *gate) finish(told <-chan struct{}) {
 	g.mu.Lock()
 	shut := g.shut
 	g.mu.Unlock()
@@ -230,6 +260,6 @@ func (g *gate) finish() {
 			}
 		}
 	}
-	g.detach()
+	g.detach(told)
 	g.end()
 }

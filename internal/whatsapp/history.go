@@ -150,7 +150,9 @@ func (l *line) download(note *waE2E.HistorySyncNotification) (h *waHistorySync.H
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(l.s.n.o.Unsynced(l.ctx), historyLimit)
+	timed, stop := context.WithTimeout(l.s.n.o.Unsynced(l.ctx), historyLimit)
+	defer stop()
+	ctx, cancel := l.lend(timed)
 	defer cancel()
 	return l.client.DownloadHistorySync(ctx, note, true)
 }
@@ -252,7 +254,7 @@ func (l *line) historyFailed(part pombo.HistoryPart, note *waE2E.HistorySyncNoti
 	l.histories.asked[part.ID] = part
 	l.histories.mu.Unlock()
 	own := l.own.ToNonAD()
-	ctx, cancel := context.WithTimeout(l.ctx, choreLimit)
+	ctx, cancel := l.lendFor(choreLimit)
 	defer cancel()
 	info := &types.MessageInfo{ID: part.ID, MessageSource: types.MessageSource{Chat: own, Sender: own, IsFromMe: true}}
 	if err := l.client.SendMediaRetryReceipt(ctx, info, note.GetMediaKey()); err != nil && l.why() == nil {

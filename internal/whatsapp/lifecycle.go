@@ -63,7 +63,7 @@ func (r *run) opened(l *line) {
 // picture asks WhatsApp for the URL of the account's own picture. asked is false
 // if it did not answer.
 func (r *run) picture(l *line) (url string, asked bool) {
-	ctx, cancel := context.WithTimeout(l.ctx, r.s.n.timing.profile)
+	ctx, cancel := l.lendFor(r.s.n.timing.profile)
 	defer cancel()
 	info, err := l.client.GetProfilePictureInfo(ctx, l.own.ToNonAD(), &whatsmeow.GetProfilePictureParams{})
 	switch {
@@ -279,7 +279,7 @@ func (l *line) unlink(ctx context.Context) error {
 		return errOver
 	}
 	defer l.leave()
-	ctx, stop := l.bound(ctx)
+	ctx, stop := l.lend(ctx)
 	defer stop()
 	_, err := l.client.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{ //nolint:staticcheck // there is no other way to it
 		Namespace: "md", Type: "set", To: types.ServerJID,

@@ -15,6 +15,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
 
 	"pombo/internal/translate"
 )
@@ -108,6 +109,7 @@ func (s *Session) newLine(d *store.Device) *line {
 	l.gate.full = func() { l.end(errQueueFull) }
 	l.gate.detach = l.detach
 	l.gate.settled = l.awaitSocket
+	l.gate.attached = l.attached
 	return l
 }
 
@@ -160,13 +162,28 @@ func (l *line) connect() error {
 	}
 }
 
+// handshakeLimit is more than whatsmeow waits for the answer to a handshake
+// (handshake.go, NoiseHandshakeResponseTimeout).
+const handshakeLimit = 25 * time.Second
+
 // awaitSocket is called by the reader of a socket that has ended. While whatsmeow
-// is at the end of a handshake, it sets up what its reader then uses, without a lock
-// between the two; it does not wait for the reader by then.
+// is in a handshake, it uses its socket, and sets up what its reader then uses,
+// without a lock between the two.
 func (l *line) awaitSocket() {
 	select {
 	case <-l.settled:
-	case <-time.After(detachLimit): // the first answer came in part
+	case <-l.gate.dropped: // the handshake has failed
+	case <-time.After(handshakeLimit):
+	}
+}
+
+// attached tells whether the client has opened its socket, and may still use it.
+func (l *line) attached() bool {
+	select {
+	case <-l.settled:
+		return l.ctx.Err() == nil
+	default:
+		return false
 	}
 }
 
@@ -189,36 +206,56 @@ func (l *line) end(cause error) {
 	l.cancel()
 }
 
-// detachLimit bounds how long the context of a line outlives its end.
-const detachLimit = time.Second
+// detachLimit bounds how long the context of a line outlives its end. Unless
+// something is stuck, that is no longer than a send takes on a closed socket.
+const detachLimit = 5 * time.Second
 
-// detach cancels the line's context between two sends of whatsmeow.
+// detach makes the client drop its socket between two of its sends. It returns when
+// the reader may leave.
 //
-// whatsmeow's socket drops its connection when its reader leaves, while its
-// senders read the same field without a lock: a data race of the library's own.
-// Its senders do hold a lock over each send, though, and look at their context in
-// it. So the context is cancelled by a send whose context does just that when it
-// is looked at: whoever sends next, leaves at once.
+// Left alone, whatsmeow drops its socket when its reader has left, while its senders,
+// and those that wait for a connection, look at the same field without its lock: a
+// data race of the library's own. The senders do hold a lock over each send, though,
+// and look at their context in it; and those that wait hold the one that Disconnect
+// takes. So the client is disconnected by a send, whose context does just that when it
+// is looked at. Some of whatsmeow's senders have a context that nothing ends: they
+// find that there is no socket.
 //
-// While the client opens or closes its socket it holds a lock that a send needs;
-// then nobody else sends either, and detach does not wait for it.
-func (l *line) detach() {
-	defer l.cancel()
+// The reader waits until the client has closed its end of the socket. What follows
+// waits for the reader: so this does not wait for the rest.
+func (l *line) detach(told <-chan struct{}) {
+	client := l.client.DangerousInternals() //nolint:staticcheck // there is no other way to it
+	if !l.attached() || told == nil && client.IsExpectedDisconnect() {
+		l.cancel() // the client has no socket: its handshake failed, or it is dropping it
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer l.cancel()
 		// It sends nothing, so what it returns says nothing.
-		_ = l.client.DangerousInternals().SendNode(plug{context.Background(), l.cancel}, probe) //nolint:staticcheck // there is no other way to it
+		_ = client.SendNode(plug{context.Background(), sync.OnceFunc(l.part)}, probe)
 	}()
 	select {
+	case <-told:
 	case <-done:
-	case <-time.After(detachWait):
+	case <-time.After(detachLimit):
+		l.cancel()
 	}
 }
 
-// detachWait is far longer than a send takes once the socket is closed, also on a
-// machine that has no time for it.
-const detachWait = 500 * time.Millisecond
+// part is the end of the client's socket: nobody sends meanwhile. It reports it as
+// whatsmeow does when its reader leaves.
+func (l *line) part() {
+	defer l.cancel()
+	client := l.client.DangerousInternals() //nolint:staticcheck // there is no other way to it
+	expected := client.IsExpectedDisconnect()
+	l.gate.part()
+	l.client.Disconnect()
+	if !expected {
+		go client.DispatchEvent(&events.Disconnected{})
+	}
+}
 
 // plug is a context that does something when whatsmeow asks whether it is over.
 type plug struct {

@@ -44,7 +44,7 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 	}
 	level -= slog.LevelInfo - slog.LevelDebug
 	for _, a := range args {
-		if err, ok := a.(error); ok && errors.Is(err, errLater) {
+		if err, ok := a.(error); ok && (errors.Is(err, errLater) || errors.Is(err, errShut)) {
 			return // as it is meant to be
 		}
 	}

@@ -27,7 +27,7 @@ func (s *Session) FetchMedia(ctx context.Context, m pombo.Media, into *os.File) 
 	if err != nil {
 		return m, pombo.Errorf(pombo.Unavailable, "the instance is not connected")
 	}
-	ctx, cancel := l.bound(ctx)
+	ctx, cancel := l.lend(ctx)
 	defer cancel()
 	if path, ok := s.uploads.take(m); ok {
 		m.URL, m.DirectPath = "", path

@@ -185,7 +185,7 @@ func TestGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	detached := false
-	g.detach = func() { detached = true }
+	g.detach = func(<-chan struct{}) { detached = true }
 	if !g.close() {
 		t.Error("the gate did not know its socket")
 	}

@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -116,7 +115,7 @@ func (r *run) showCode(l *line) {
 // can type instead of scanning; "" if it gives none. WhatsApp checks the name of
 // the client: it must be "Browser (System)" of ones that it knows.
 func (r *run) pairingCode(l *line, number string) string {
-	ctx, cancel := context.WithTimeout(l.ctx, r.s.n.timing.pairCode)
+	ctx, cancel := l.lendFor(r.s.n.timing.pairCode)
 	defer cancel()
 	code, err := l.client.PairPhone(ctx, number, true, whatsmeow.PairClientChrome, "Chrome (Linux)")
 	if err != nil {

@@ -59,7 +59,7 @@ func (s *Session) use(ctx context.Context) (l *line, bound context.Context, done
 	if !l.enter() {
 		return nil, nil, nil, unavailable("Nothing was sent", errOver)
 	}
-	bound, cancel := l.bound(ctx)
+	bound, cancel := l.lend(ctx)
 	return l, bound, func() { cancel(); l.leave() }, nil
 }
 

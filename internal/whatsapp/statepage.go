@@ -38,7 +38,7 @@ type change struct {
 
 // askState asks for what is new in collections, in one question.
 func (l *line) askState(names []string) ([]*statePage, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, syncTimeout)
+	ctx, cancel := l.lendFor(syncTimeout)
 	defer cancel()
 	pages := make([]*statePage, len(names))
 	wanted := make([]waBinary.Node, len(names))
