@@ -79,7 +79,7 @@ func TestFailingSinkStartsOver(t *testing.T) {
 	}
 	select {
 	case <-first.over:
-	case <-time.After(20 * time.Second):
+	case <-time.After(ample):
 		t.Fatal("the connection was not given up")
 	}
 	if got := w.confirmed(); len(got) > 0 {
@@ -115,8 +115,7 @@ func TestNothingIsAppendedAfterTheEnd(t *testing.T) {
 	if after := len(w.sink.named(pombo.MessagesUpdate)); after != before {
 		t.Error("a line that is over appended something")
 	}
-	w.until(pombo.StateConnecting)
-	w.until(pombo.StateOpen)
+	w.until(pombo.StateOpen) // on another line
 }
 
 // A message whose translation panics is delivered as it came.
@@ -255,7 +254,7 @@ func TestRetryWaitsForTheStore(t *testing.T) {
 	}
 	select {
 	case <-first.over:
-	case <-time.After(20 * time.Second):
+	case <-time.After(ample):
 		t.Fatal("the connection was not given up")
 	}
 	again := w.watchSends()

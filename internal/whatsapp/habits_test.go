@@ -91,7 +91,9 @@ func TestAlwaysOnline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.appState.name.Lock()
 	l.client.Store.PushName = "Loja" // without a name whatsmeow announces nothing
+	l.appState.name.Unlock()
 	for _, on := range []bool{true, false} {
 		w.session.SetSettings(pombo.Settings{AlwaysOnline: on})
 		want := map[bool]string{true: "delivered", false: "inactive"}[on]

@@ -368,14 +368,14 @@ func TestCloseDuringHandshake(t *testing.T) {
 				hangUp()
 				select {
 				case hangUp = <-taken:
-				case <-time.After(10 * time.Second):
+				case <-time.After(15 * time.Second):
 					t.Fatal("waited in vain for the next try")
 				}
 			}
 		}
 		start := time.Now()
 		w.stop()
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("%s: closing took %s", mode, took)
 		}
 	}
