@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	untilLimit = 30 * time.Second // for a step that is repeated
+	untilLimit = 2 * time.Minute // for a step that is repeated
 	untilPause = 50 * time.Millisecond
 )
 
