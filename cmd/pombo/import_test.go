@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -31,7 +30,7 @@ func TestImport(t *testing.T) {
 	}
 	ledger.Await(t)
 	// What is not confirmed comes again, and the other database knows nothing of it.
-	pombotest.Eventually(t, time.Minute, "all to be confirmed", func() bool {
+	pombotest.Eventually(t, patience, "all to be confirmed", func() bool {
 		all, err := network.Server.Confirmed(t.Context(), phone)
 		return err == nil && len(all) == traffic.Sent()
 	})

@@ -135,14 +135,10 @@ func TestKillAtSteps(t *testing.T) {
 		server.Start()
 	}
 	pombotest.WaitState(t, server.Client, "steps", "open")
-	traffic.Answer(t, server.Client, 0)
-	sent := 0
+	sent := answerOnce(t, traffic, server)
 	for _, stop := range answering {
 		sent += stop()
 	}
 	t.Logf("%d kills in %.0f s, %d messages from contacts and %d to them", *killSteps, time.Since(began).Seconds(), traffic.Sent(), sent)
 	ledger.Check(t)
-	if sent == 0 {
-		t.Error("no text was sent")
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"pombo/internal/app"
 	"pombo/internal/pombotest"
@@ -87,11 +86,15 @@ func (w *walk) replay(section string) {
 	}
 	broken("refused", 422)
 	client := pombotest.NewClient(w, w.gateway.URL(), "change-me")
-	pombotest.Eventually(w, time.Minute, "the refused message to be dead", func() bool {
+	pombotest.Eventually(w, patience, "the refused message to be dead", func() bool {
 		_, body := client.Do("GET", "/webhook/deliveries/my-instance?state=dead", nil)
 		return strings.Contains(string(body), `"reason":"rejected"`)
 	})
 	broken("failed", 503)
+	pombotest.Eventually(w, patience, "all else to be told", func() bool {
+		_, body := client.Do("GET", "/webhook/health/my-instance", nil)
+		return strings.Contains(string(body), `"backlog":1,`)
+	})
 	curls := w.curls
 	for _, part := range paragraphs(section) {
 		if !strings.HasPrefix(part, "    curl ") {

