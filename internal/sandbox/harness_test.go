@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,12 +42,33 @@ func TestMain(m *testing.M) {
 	}
 	whatsmeow.WACertPubKey = s.RootKey()
 	_ = s.Close()
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
-		// whatsmeow never ends the loop that downloads history
-		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).handleHistorySyncNotificationLoop"),
-		// whatsmeow leaves its reader behind if a frame comes while it disconnects
-		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
+	code := m.Run()
+	if code == 0 {
+		code = leaks()
+	}
+	os.Exit(code)
+}
+
+// ample is how long tests wait for what must come: longer than any machine takes.
+const ample = 2 * time.Minute
+
+// leaks tells what is left of the tests. On a machine that has no time for it, it takes longer to leave than goleak waits.
+func leaks() (code int) {
+	for deadline := time.Now().Add(ample); ; {
+		err := goleak.Find(
+			goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
+			// whatsmeow never ends the loop that downloads history
+			goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).handleHistorySyncNotificationLoop"),
+			// whatsmeow leaves its reader behind if a frame comes while it disconnects
+			goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
+		if err == nil {
+			return 0
+		}
+		if time.Now().After(deadline) {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 }
 
 // noLog is a logger for libsignal, which prints to the standard output otherwise.
@@ -172,7 +194,7 @@ func (c *client) connect() {
 // wait returns the next event of type T for which match holds (nil: any), and drops the others.
 func wait[T any](c *client, match func(T) bool) T {
 	c.t.Helper()
-	timeout := time.NewTimer(20 * time.Second)
+	timeout := time.NewTimer(ample)
 	defer timeout.Stop()
 	for {
 		select {
@@ -242,7 +264,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	timeout := time.NewTimer(20 * time.Second)
+	timeout := time.NewTimer(ample)
 	defer timeout.Stop()
 	for !ok() {
 		select {

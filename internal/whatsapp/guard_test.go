@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestFaultsInStores(t *testing.T) {
 		w.timing.patience = 30 * time.Millisecond
 	})
 	w.pair()
-	broken := map[string]bool{}
+	broken := &sync.Map{}
 	round := 0
 	for _, op := range onTheWay {
 		for kind, fault := range faultKinds(op, broken) {
@@ -52,7 +53,7 @@ func TestFaultsInStores(t *testing.T) {
 	}
 	f.set(nil, nil)
 	for _, op := range onTheWay {
-		if !broken[op] {
+		if _, ok := broken.Load(op); !ok {
 			t.Errorf("%s was never called, so never broken", op)
 		}
 	}
@@ -62,14 +63,14 @@ func TestFaultsInStores(t *testing.T) {
 type fault struct{ before, after func(op string) error }
 
 // faultKinds are the ways in which op goes wrong; what was really broken is noted.
-func faultKinds(op string, broken map[string]bool) map[string]fault {
+func faultKinds(op string, broken *sync.Map) map[string]fault {
 	times := func(n int32) func(string) error {
 		var count atomic.Int32
 		return func(called string) error {
 			if called != op || count.Add(1) > n {
 				return nil
 			}
-			broken[op] = true
+			broken.Store(op, true)
 			return fmt.Errorf("%s: %w", op, errBroken)
 		}
 	}

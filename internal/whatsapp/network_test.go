@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow"
@@ -223,7 +224,9 @@ func TestGateWithoutAnswer(t *testing.T) {
 }
 
 // A long queue slows reading down; one that is nearly full ends the line.
-func TestGateHoldsBack(t *testing.T) {
+func TestGateHoldsBack(t *testing.T) { synctest.Test(t, testGateHoldsBack) }
+
+func testGateHoldsBack(t *testing.T) {
 	g, p, conn := openGate(t)
 	var queued, full atomic.Int32
 	g.queued = func() int { return int(queued.Load()) }
@@ -237,7 +240,7 @@ func TestGateHoldsBack(t *testing.T) {
 		return time.Since(start)
 	}
 	queued.Store(queueHigh)
-	if took := read(); took >= slowRead {
+	if took := read(); took != 0 {
 		t.Errorf("a short queue held a read for %s", took)
 	}
 	queued.Store(queueHigh + 1)
