@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mau.fi/whatsmeow/store"
@@ -98,7 +99,13 @@ func (c *container) putFirst(ctx context.Context, d *store.Device) error {
 	return nil
 }
 
+// errKept is what whatsmeow gets when it wants to delete a device.
+var errKept = errors.New("the session deletes the device")
+
 // DeleteDevice does nothing: when WhatsApp has logged a device out, whatsmeow
 // deletes it at once, while the session first appends the events that say so and
 // deletes it then. See Session.forget.
-func (c *container) DeleteDevice(context.Context, *store.Device) error { return nil }
+//
+// It says so, too: whatsmeow would go on to clear fields of the device that others
+// read meanwhile, without a lock.
+func (c *container) DeleteDevice(context.Context, *store.Device) error { return errKept }

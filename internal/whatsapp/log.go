@@ -44,8 +44,8 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 	}
 	level -= slog.LevelInfo - slog.LevelDebug
 	for _, a := range args {
-		if err, ok := a.(error); ok && (errors.Is(err, errLater) || errors.Is(err, errShut)) {
-			return // as it is meant to be
+		if err, ok := a.(error); ok && meant(err) {
+			return
 		}
 	}
 	if !l.log.Enabled(context.Background(), level) {
@@ -56,6 +56,11 @@ func (l waLogger) write(level slog.Level, msg string, args []any) {
 		text = text[:maxLogLine] + "…"
 	}
 	l.log.Log(context.Background(), level, text, "from", "whatsmeow") //nolint:sloglint // the library made the text
+}
+
+// meant tells whether an error is as it is meant to be.
+func meant(err error) bool {
+	return errors.Is(err, errLater) || errors.Is(err, errShut) || errors.Is(err, errKept)
 }
 
 // handlerFailed is what whatsmeow logs when it shall not confirm a message

@@ -380,3 +380,20 @@ func TestCloseDuringHandshake(t *testing.T) {
 		}
 	}
 }
+
+// A device that WhatsApp has logged out is left as it is until its session ends: who
+// sends meanwhile looks at it.
+func TestDeviceIsKept(t *testing.T) {
+	w := newWorld(t, nil)
+	w.pair()
+	l, err := w.session.live()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.client.Store.Delete(w.ctx()); !errors.Is(err, errKept) || l.client.Store.GetJID() != l.own {
+		t.Errorf("got %v, and the device is %s", err, l.client.Store.GetJID())
+	}
+	if d, err := w.devices.GetAllDevices(w.ctx()); err != nil || len(d) != 1 {
+		t.Errorf("%d devices are left, %v", len(d), err)
+	}
+}
