@@ -21,6 +21,9 @@ var (
 // can kill the real thing.
 const serverEnv = "POMBO_TEST_RUN_AS_PROGRAM"
 
+// stopEnv says how long the program under test may take to stop.
+const stopEnv = "POMBO_TEST_STOP"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) != "" {
 		if file := os.Getenv(statsEnv); file != "" {
@@ -29,9 +32,13 @@ func TestMain(m *testing.M) {
 		if file := os.Getenv(stepsEnv); file != "" {
 			faults.Store = killAtStep(file)
 		}
+		if limit, err := time.ParseDuration(os.Getenv(stopEnv)); err == nil {
+			shutdownPatience = limit
+		}
 		main()
 		return
 	}
+	shutdownPatience = patience
 	os.Exit(m.Run())
 }
 

@@ -15,10 +15,10 @@ const contact = "5511977770000" // writes to the phone
 
 // paired is a gateway in a process of its own, with an instance that the phone has
 // linked and whose webhook is told everything.
-func paired(t *testing.T, instance string) (*pombotest.Sandbox, *pombotest.Receiver, *pombotest.Process) {
+func paired(t *testing.T, instance string, more ...string) (*pombotest.Sandbox, *pombotest.Receiver, *pombotest.Process) {
 	t.Helper()
 	network, receiver := pombotest.NewSandbox(t), pombotest.NewReceiver(t)
-	server := program(t, network)
+	server := program(t, network, more...)
 	server.Start()
 	pombotest.Pair(t, server.Client, network.Server, instance, phone, receiver.URL)
 	return network, receiver, server
@@ -79,7 +79,7 @@ func begun(t *testing.T, network *pombotest.Sandbox) {
 // A gateway that is told to stop finishes what is in flight: the call of a client,
 // and the POST to a webhook, which is not made again after the start.
 func TestStopFinishesWork(t *testing.T) {
-	network, receiver, server := paired(t, "stop")
+	network, receiver, server := paired(t, "stop", stopEnv+"=4m")
 	network.Write(contact, phone, "before")
 	receiver.Wait(t, "messages.upsert", nil)
 
@@ -136,16 +136,15 @@ func TestStopFinishesWork(t *testing.T) {
 	}
 }
 
-// stopLimit is far less than what never ends takes here, which is a minute at least.
-// A container engine waits 10 s, which shutdownPatience is made for; how much longer a
-// machine takes that has no time says nothing.
-const stopLimit = 40 * time.Second
+// stopLimit is more than the 18 s that the gateway is given here to stop, of which
+// calls get two thirds, and less than what never ends takes, which is a minute at least.
+const stopLimit = 45 * time.Second
 
 // What never ends does not keep a gateway from stopping: an endpoint that does not
 // answer, a caller who wants to wait for minutes, a WhatsApp that says nothing. What
 // was cut is done after the next start.
 func TestStopIsBounded(t *testing.T) {
-	network, receiver, server := paired(t, "stop")
+	network, receiver, server := paired(t, "stop", stopEnv+"=18s")
 	hang := make(chan struct{})
 	posted := make(chan pombotest.Post, 16)
 	receiver.Answer(func(_ int, p pombotest.Post) int {
