@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 
 	"pombo"
 	"pombo/internal/filter"
@@ -18,9 +17,10 @@ import (
 // call. If ctx ends first, ctx's error is returned and the events may be stored
 // nevertheless.
 //
-// The store keeps the events' Data, which must not be changed afterwards.
-// Errors: Invalid for an event without instance, name or key or with invalid
-// JSON; Unavailable if the database is at fault.
+// The store keeps the events' Data, which must not be changed afterwards. It does
+// not look into it: that it is JSON is up to whoever made it.
+// Errors: Invalid for an event without instance, name, key or data; Unavailable if
+// the database is at fault.
 func (s *Store) Append(ctx context.Context, events ...pombo.Event) error {
 	op, err := s.newAppend(events)
 	if err != nil || len(op) == 0 {
@@ -48,8 +48,8 @@ func (s *Store) newAppend(events []pombo.Event) (appendOp, error) {
 			return nil, pombo.Errorf(pombo.Invalid, "event %q of instance %s has no name: set it", e.Key, e.Instance)
 		case e.Key == "":
 			return nil, pombo.Errorf(pombo.Invalid, "event %s of instance %s has no key: set one that is the same whenever this occurrence is appended", e.Name, e.Instance)
-		case !json.Valid(e.Data):
-			return nil, pombo.Errorf(pombo.Invalid, "event %s %q of instance %s: its data is not valid JSON", e.Name, e.Key, e.Instance)
+		case len(e.Data) == 0:
+			return nil, pombo.Errorf(pombo.Invalid, "event %s %q of instance %s has no data: give it JSON", e.Name, e.Key, e.Instance)
 		}
 	}
 	if len(events) == 0 {
@@ -103,15 +103,6 @@ func (e *arrival) passes(h *hook) bool {
 	return pass
 }
 
-// occurrence is what makes an event unique.
-type occurrence struct {
-	instance pombo.InstanceID
-	name     pombo.EventName
-	key      string
-}
-
-func occurrenceOf(e *pombo.Event) occurrence { return occurrence{e.Instance, e.Name, e.Key} }
-
 // append writes those of events that are wanted and new, with their deliveries.
 func (t *txn) append(ctx context.Context, events []arrival) error {
 	if len(events) == 0 {
@@ -151,86 +142,6 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	}
 	t.fresh = append(t.fresh, fresh...)
 	return nil
-}
-
-const eventColumns = 10
-
-const (
-	insertEventHead = `INSERT INTO pombo_event (instance_id, name, key, chat, sender, time, data, created_at, media_id, media_offset) VALUES `
-	insertEventTail = ` ON CONFLICT (instance_id, name, key) DO NOTHING RETURNING id, instance_id, name, key`
-)
-
-// insertEvents writes events and sets the ID of each that is new.
-func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
-	now := t.now.UnixMilli()
-	return t.s.insertEvent.chunks(len(events), func(from, to int, s statement) error {
-		args := make([]any, 0, eventColumns*(to-from))
-		// Rows come back in no promised order, and only those that were new. The
-		// first of several with the same key is the one that was inserted.
-		index := make(map[occurrence]int, to-from)
-		for i := from; i < to; i++ {
-			e := &events[i]
-			args = append(args, string(e.Instance), string(e.Name), e.Key, e.Chat, e.Sender,
-				e.Time.UnixMilli(), []byte(e.Data), now, e.Attachment.ID, e.Attachment.Offset)
-			if _, ok := index[occurrenceOf(e)]; !ok {
-				index[occurrenceOf(e)] = i
-			}
-		}
-		rows, err := s.query(ctx, t.Tx, args)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			var o occurrence
-			if err := rows.Scan(&id, &o.instance, &o.name, &o.key); err != nil {
-				return err
-			}
-			events[index[o]].ID = id
-			t.events++
-		}
-		return rows.Err()
-	})
-}
-
-const deliveryColumns = 5
-
-const (
-	insertDeliveryHead = `INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) VALUES `
-	insertDeliveryTail = ` RETURNING id, event_id, webhook_id`
-)
-
-// insertDeliveries writes deliveries and sets their IDs.
-func (t *txn) insertDeliveries(ctx context.Context, ds []pombo.Delivery) error {
-	type target struct {
-		event   int64
-		webhook string
-	}
-	return t.s.insertDelivery.chunks(len(ds), func(from, to int, s statement) error {
-		args := make([]any, 0, deliveryColumns*(to-from))
-		index := make(map[target]int, to-from)
-		for i := from; i < to; i++ {
-			d := &ds[i]
-			args = append(args, d.Event.ID, d.WebhookID, string(d.Event.Instance), d.Event.Chat, d.CreatedAt.UnixMilli())
-			index[target{d.Event.ID, d.WebhookID}] = i
-		}
-		rows, err := s.query(ctx, t.Tx, args)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			var to target
-			if err := rows.Scan(&id, &to.event, &to.webhook); err != nil {
-				return err
-			}
-			d := &ds[index[to]]
-			d.ID, d.MessageID = id, t.s.messageID(id)
-		}
-		return rows.Err()
-	})
 }
 
 // forget takes webhook's deliveries off the list of what is reported: they were

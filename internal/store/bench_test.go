@@ -141,20 +141,22 @@ func BenchmarkPendingOfMillion(b *testing.B) {
 	})
 }
 
+// lite tells whether the database is SQLite.
+func lite(s *store.Store) bool { return s.Form("$1") == "?1" }
+
 // fillPending makes rows pending deliveries in 1,000 chats.
 func fillPending(t testing.TB, s *store.Store, i pombo.Instance, w pombo.Webhook, rows int) {
 	t.Helper()
-	lite := s.Form("$1") == "?1"
 	data := `CAST('{"n":1}' AS bytea)`
-	if lite {
+	if lite(s) {
 		data = `CAST('{"n":1}' AS BLOB)`
 	}
 	ctx := context.Background()
 	const step = 50_000
 	for from := 0; from < rows; from += step {
 		numbers := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, from+1, min(from+step, rows))
-		must(t, s.Do(ctx, `INSERT INTO pombo_event (instance_id, name, key, chat, sender, time, data, created_at) `+numbers+
-			` SELECT '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), '', 0, `+data+`, 0 FROM n`))
+		must(t, s.Do(ctx, `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at) `+numbers+
+			` SELECT i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), ` + s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)") + `, '', 0, `+data+`, 0 FROM n`))
 		must(t, s.Do(ctx,
 			`INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) SELECT id, '`+w.ID+`', instance_id, chat, 0 FROM pombo_event
 			WHERE id > (SELECT COALESCE(MAX(event_id), 0) FROM pombo_delivery) ORDER BY id`))

@@ -69,14 +69,11 @@ func (s statement) query(ctx context.Context, tx *sql.Tx, args []any) (*sql.Rows
 	return tx.StmtContext(ctx, s.stmt).QueryContext(ctx, args...)
 }
 
-func (s statement) exec(ctx context.Context, tx *sql.Tx, args []any) error {
-	var err error
+func (s statement) exec(ctx context.Context, tx *sql.Tx, args []any) (sql.Result, error) {
 	if s.stmt == nil {
-		_, err = tx.ExecContext(ctx, s.text, args...)
-	} else {
-		_, err = tx.StmtContext(ctx, s.stmt).ExecContext(ctx, args...)
+		return tx.ExecContext(ctx, s.text, args...)
 	}
-	return err
+	return tx.StmtContext(ctx, s.stmt).ExecContext(ctx, args...)
 }
 
 func (s statement) read(ctx context.Context, db *sql.DB, args ...any) (*sql.Rows, error) {
@@ -100,6 +97,9 @@ type bulk struct {
 // rolled back in any case. Otherwise SQLite copies each page that the statement
 // changes, to undo the statement alone.
 var failing = strings.NewReplacer("INSERT INTO ", "INSERT OR FAIL INTO ", "UPDATE ", "UPDATE OR FAIL ")
+
+// single is the statement of one row.
+func (b *bulk) single() statement { return b.sizes[len(b.sizes)-1] }
 
 // prepareBulk compiles head + rows + tail, where a row is a parenthesis of one
 // placeholder for each cast. A cast names the type that PostgreSQL cannot infer

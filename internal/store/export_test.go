@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"pombo"
@@ -41,6 +42,49 @@ func (s *Store) Writes() *sql.DB {
 
 // Form turns $1 into the dialect's placeholder.
 func (s *Store) Form(query string) string { return s.dialect.form(query) }
+
+// SetDigest puts another function in the place of digest.
+func (s *Store) SetDigest(f func(texts ...string) int64) { s.digest = f }
+
+// DigestSQL is digest of texts as an expression.
+func (s *Store) DigestSQL(texts ...string) string {
+	if s.dialect == dialectSQLite {
+		return "pombo_digest(" + strings.Join(texts, ", ") + ")"
+	}
+	for i := range texts {
+		texts[i] = "convert_to(" + texts[i] + ", 'UTF8')"
+	}
+	return `('x' || encode(substring(sha256(` + strings.Join(texts, ` || '\x00'::bytea || `) + `) FROM 1 FOR 8), 'hex'))::bit(64)::bigint`
+}
+
+// OldDatabase makes a database with Pombo's tables as they were in a version.
+func OldDatabase(ctx context.Context, uri string, version int) (*sql.DB, error) {
+	d := dialectSQLite
+	path, isFile := strings.CutPrefix(uri, "sqlite:")
+	var db *sql.DB
+	var err error
+	if isFile {
+		db, err = openLite(path, 0)
+	} else {
+		d = dialectPostgres
+		var u postgresURL
+		if u, err = parsePostgresURL(uri); err == nil {
+			db = openPool(u.config, 2)
+			_, err = db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+quote(u.schema))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	w, err := wrap(db, d, versionTable, upgradeTable()[:version])
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, `CREATE TABLE `+versionTable+` (version INTEGER, compat INTEGER)`); err != nil {
+		return nil, err
+	}
+	return db, w.Upgrade(ctx)
+}
 
 // SettleQuery is the statement that settles rows attempts.
 func (s *Store) SettleQuery(rows int) string {

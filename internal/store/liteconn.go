@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 
 	"modernc.org/sqlite"
 )
@@ -50,15 +51,22 @@ func unsynced(ctx context.Context) bool {
 const cachedStatements = 256
 
 // liteConnector opens connections that keep compiled statements and know Unsynced.
-type liteConnector struct {
-	driver *sqlite.Driver
-	dsn    string
-}
+type liteConnector struct{ dsn string }
 
-func (c liteConnector) Driver() driver.Driver { return c.driver }
+// liteDriver is the driver with the functions that our SQL needs.
+var liteDriver = sync.OnceValues(func() (*sqlite.Driver, error) {
+	d := &sqlite.Driver{}
+	return d, d.RegisterDeterministicScalarFunction("pombo_digest", -1, digestSQL)
+})
+
+func (liteConnector) Driver() driver.Driver { return &sqlite.Driver{} }
 
 func (c liteConnector) Connect(context.Context) (driver.Conn, error) {
-	conn, err := c.driver.Open(c.dsn)
+	d, err := liteDriver()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := d.Open(c.dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -237,5 +245,5 @@ func (c *liteConn) Close() error {
 
 // openLiteDB opens a pool of such connections.
 func openLiteDB(dsn string) *sql.DB {
-	return sql.OpenDB(liteConnector{driver: &sqlite.Driver{}, dsn: dsn})
+	return sql.OpenDB(liteConnector{dsn})
 }

@@ -193,6 +193,6 @@ func (orphansOp) apply(ctx context.Context, t *txn) error {
 		DELETE FROM pombo_instance
 		WHERE deleted_at IS NOT NULL
 			AND NOT EXISTS (SELECT 1 FROM pombo_webhook w WHERE w.instance_id = pombo_instance.id)
-			AND NOT EXISTS (SELECT 1 FROM pombo_event e WHERE e.instance_id = pombo_instance.id)`)
+			AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.webhook_id = 'global' AND d.instance_id = pombo_instance.id)`)
 	return err
 }

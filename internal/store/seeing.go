@@ -136,12 +136,14 @@ func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.D
 		ways = append(ways, way{"id", pendingOf, []any{webhook, string(q.Instance)}})
 	}
 	if q.Chat != "" {
-		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE chat <> '' AND instance_id = $1 AND chat = $2`,
-			[]any{string(q.Instance), cleanKey(q.Chat)}})
+		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE chat <> '' AND chat_digest = $3 AND instance_id = $1 AND chat = $2`,
+			[]any{string(q.Instance), cleanKey(q.Chat), s.digest(string(q.Instance), cleanKey(q.Chat))}})
+	}
+	if q.Event != "" && q.Event != pombo.MessagesUpsert { // the most frequent
+		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE name <> 'MESSAGES_UPSERT' AND instance_id = $1 AND name = $2`,
+			[]any{string(q.Instance), string(q.Event)}})
 	}
 	if q.Event != "" {
-		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE instance_id = $1 AND name = $2`,
-			[]any{string(q.Instance), string(q.Event)}})
 		l.and("EXISTS (SELECT 1 FROM pombo_event n WHERE n.id = d.event_id AND n.name = %s)", string(q.Event))
 	}
 	for _, w := range ways {

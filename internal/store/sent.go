@@ -38,9 +38,10 @@ func (op sentOp) apply(ctx context.Context, t *txn) error {
 	if message == nil {
 		message = []byte{} // NULL would be refused
 	}
-	return t.s.insertSent.exec(ctx, t.Tx, []any{
+	_, err := t.s.insertSent.exec(ctx, t.Tx, []any{
 		cleanKey(string(op.Instance)), cleanKey(op.ID), clean(op.Chat), message, at.UnixMilli(),
 	})
+	return err
 }
 
 const insertSentQuery = `

@@ -152,7 +152,8 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 			args = append(args, a.Delivery, int64(a.Number), at.UnixMilli(), a.Duration.Microseconds(),
 				clean(a.Address), int64(a.Status), clean(a.ErrorCode), clean(a.Error), firstKiB(a.Response))
 		}
-		return s.exec(ctx, t.Tx, args)
+		_, err := s.exec(ctx, t.Tx, args)
+		return err
 	})
 }
 

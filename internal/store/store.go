@@ -84,6 +84,7 @@ type Store struct {
 	// mediaSecret is what MediaSecret returns.
 	mediaSecret string
 	hasGlobal   bool
+	digest      func(texts ...string) int64 // digest; tests take one that clashes
 	hooks       atomic.Pointer[registry]
 
 	insertEvent, insertDelivery, settle, insertAttempt bulk
@@ -109,7 +110,7 @@ type Store struct {
 // says what to do, and never holds the URI's password.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
-		log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, observe: o.Observe, keep: o.Keep.orDefault(), maxDisk: o.MaxDisk, hasGlobal: o.Global != nil,
+		digest: digest, log: o.Logger, onAppend: o.OnAppend, fault: o.Fault, observe: o.Observe, keep: o.Keep.orDefault(), maxDisk: o.MaxDisk, hasGlobal: o.Global != nil,
 		queue: newQueue(), stopped: make(chan struct{}), drained: make(chan struct{}),
 		buryNow: make(chan struct{}, 1), cleanNow: make(chan struct{}, 1),
 	}
@@ -178,13 +179,17 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 
 func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 	plain := func(n int) []string { return make([]string, n) }
+	numbers := ""
+	if s.dialect == dialectPostgres {
+		numbers = insertDeliveryTailPostgres
+	}
 	for _, b := range []struct {
 		into       *bulk
 		head, tail string
 		casts      []string
 	}{
 		{&s.insertEvent, insertEventHead, insertEventTail, plain(eventColumns)},
-		{&s.insertDelivery, insertDeliveryHead, insertDeliveryTail, plain(deliveryColumns)},
+		{&s.insertDelivery, insertDeliveryHead, numbers, plain(deliveryColumns)},
 		{&s.settle, settleHead, settleTail, settleCasts},
 		{&s.insertAttempt, insertAttemptHead, insertAttemptTail, plain(attemptColumns)},
 	} {

@@ -179,6 +179,9 @@ func TestOwnFault(t *testing.T) {
 		s := open(t, store.Options{URI: uri, Fault: holder(&hold), OnAppend: func(ds []pombo.Delivery) { reported.Add(int32(len(ds))) }})
 		i, w := hooked(t, s, "i")
 		ctx := within(t)
+		if lite(s) {
+			must(t, s.Do(ctx, `CREATE TRIGGER refuse BEFORE UPDATE ON pombo_delivery WHEN NEW.state = 'nonsense' BEGIN SELECT RAISE(ABORT, 'refused'); END`))
+		}
 		// A result that Settle would have refused.
 		s.QueueSettle(pombo.Attempt{Delivery: 1, Number: 1, State: "nonsense"})
 		errs := parcel(t, s, &hold,

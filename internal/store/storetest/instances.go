@@ -201,7 +201,7 @@ func testInstanceCreate(t *testing.T, b *bench) {
 		t.Error("a refused creation left a webhook behind")
 	}
 	bad := newInstance("bad")
-	err = b.CreateInstance(b.ctx(), bad, nil, pombo.Event{Instance: bad.ID, Name: pombo.InstanceCreate, Key: "k", Data: []byte(`{`)})
+	err = b.CreateInstance(b.ctx(), bad, nil, pombo.Event{Instance: bad.ID, Name: pombo.InstanceCreate, Key: "k"})
 	wantKind(t, err, pombo.Invalid)
 	wantKind(t, b.CreateInstance(b.ctx(), pombo.Instance{Name: "x"}, nil), pombo.Invalid)
 	b.reopen()
