@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"pombo/internal/heap"
 )
 
 // childArg makes this program one of the processes that the part "deliveries" is
@@ -52,6 +54,7 @@ func runChild(ctx context.Context, args []string, in io.Reader, out io.Writer) (
 	var end func() error
 	switch kind {
 	case "gateway":
+		heap.Tune() // as cmd/pombo does
 		g := &gatewayChild{}
 		orders, end = g.orders(), g.close
 	case "endpoint":

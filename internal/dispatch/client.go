@@ -190,12 +190,11 @@ func (c *client) roundTrip(ctx context.Context, tr *trace, target *url.URL, m me
 	if err != nil {
 		return nil, fmt.Errorf("opening the body: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), body)
-	if err != nil {
-		_ = body.Close() // nothing was read
-		return nil, fmt.Errorf("making the request: %w", err)
-	}
-	req.ContentLength, req.GetBody = m.body.Size(), m.body.Open
+	// Not http.NewRequest: it would read the URL again, out of its text.
+	req := (&http.Request{
+		Method: http.MethodPost, URL: target, Host: target.Host, Header: make(http.Header, 8),
+		Body: body, ContentLength: m.body.Size(), GetBody: m.body.Open,
+	}).WithContext(ctx)
 	if custom {
 		for k, vs := range m.custom {
 			req.Header[http.CanonicalHeaderKey(k)] = vs
