@@ -30,10 +30,10 @@ type bounds struct {
 // standardBounds keep a gateway with many webhooks and a backlog of any length
 // below 150 MB: what is loaded, beside what is in flight.
 var standardBounds = bounds{
-	laneDepth: 32, refillAt: 8,
-	windowFloor: 128 << 10, windowSize: 4 << 20, allWindows: 64 << 20,
+	laneDepth: 64, refillAt: 8,
+	windowFloor: 128 << 10, windowSize: 12 << 20, allWindows: 64 << 20,
 	laneFloor: 64, laneLimit: 16 << 10, allLanes: 128 << 10,
-	pageSize: 256, inboxSize: 128,
+	pageSize: 256, inboxSize: 1024,
 	parkedRoom: 1024, parkedPage: 64, parkedLow: 16,
 }
 

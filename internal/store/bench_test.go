@@ -156,7 +156,7 @@ func fillPending(t testing.TB, s *store.Store, i pombo.Instance, w pombo.Webhook
 	for from := 0; from < rows; from += step {
 		numbers := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, from+1, min(from+step, rows))
 		must(t, s.Do(ctx, `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at) `+numbers+
-			` SELECT i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), ` + s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)") + `, '', 0, `+data+`, 0 FROM n`))
+			` SELECT i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), `+s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)")+`, '', 0, `+data+`, 0 FROM n`))
 		must(t, s.Do(ctx,
 			`INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) SELECT id, '`+w.ID+`', instance_id, chat, 0 FROM pombo_event
 			WHERE id > (SELECT COALESCE(MAX(event_id), 0) FROM pombo_delivery) ORDER BY id`))

@@ -103,7 +103,8 @@ func (b *bulk) single() statement { return b.sizes[len(b.sizes)-1] }
 
 // prepareBulk compiles head + rows + tail, where a row is a parenthesis of one
 // placeholder for each cast. A cast names the type that PostgreSQL cannot infer
-// for itself (in a VALUES list that is not an INSERT's); "" needs none.
+// for itself (in a VALUES list that is not an INSERT's); "" needs none. head may have
+// placeholders, too, numbered from $1 on.
 func prepareBulk(ctx context.Context, d dialect, db *sql.DB, head string, casts []string, tail string) (bulk, error) {
 	var b bulk
 	if d == dialectSQLite {
@@ -112,7 +113,7 @@ func prepareBulk(ctx context.Context, d dialect, db *sql.DB, head string, casts 
 	for i, rows := range bulkSizes {
 		var text strings.Builder
 		text.WriteString(head)
-		n := 0
+		n := strings.Count(head, "$")
 		for r := range rows {
 			if r > 0 {
 				text.WriteString(", ")

@@ -87,8 +87,8 @@ type Store struct {
 	digest      func(texts ...string) int64 // digest; tests take one that clashes
 	hooks       atomic.Pointer[registry]
 
-	insertEvent, insertDelivery, settle, insertAttempt bulk
-	insertSent, pending, pendingInLane, parked         statement
+	insertEvent, insertDelivery, settleFirst, settle, insertAttempt bulk
+	insertSent, pending, pendingInLane, parked                      statement
 
 	queue    *queue
 	stopped  chan struct{} // closed when Close begins
@@ -190,6 +190,7 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 	}{
 		{&s.insertEvent, insertEventHead, insertEventTail, plain(eventColumns)},
 		{&s.insertDelivery, insertDeliveryHead, numbers, plain(deliveryColumns)},
+		{&s.settleFirst, settleFirstHead, settleFirstTail, plain(1)},
 		{&s.settle, settleHead, settleTail, settleCasts},
 		{&s.insertAttempt, insertAttemptHead, insertAttemptTail, plain(attemptColumns)},
 	} {
