@@ -64,6 +64,7 @@ type delivering struct {
 	disk                 []float64 // ms, the 99th percentile of fsync
 	drainRate, drainCPU  []float64
 	drainPeaks           peaks
+	half                 steadyFigures
 	few, many, deep      steadyFigures
 	manyRatio, deepRatio []float64
 }

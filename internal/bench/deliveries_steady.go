@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// steadies measures a steady load, at half of the rate of the bursts, in three
-// situations in turn: one webhook; 1,000 webhooks; one webhook while the deliveries
-// of another, which is down, wait.
+// steadies measures a steady load, at half of the rate of the bursts, in four
+// situations in turn: the one instance of the burst; then 1,000 instances with one
+// webhook; with 1,000 webhooks; and with one webhook while the deliveries of another,
+// which is down, wait.
 func (d *delivering) steadies(ctx context.Context) error {
 	full := filepath.Join(d.dir, "full")
 	if err := d.fill(ctx, full); err != nil {
@@ -29,11 +30,11 @@ func (d *delivering) steadies(ctx context.Context) error {
 			open   openOrder
 			into   *steadyFigures
 		}{
-			{"one", "", openOrder{}, &d.few},
-			{"many", "", openOrder{Each: true}, &d.many},
-			{"backlog", full, openOrder{Down: true}, &d.deep},
+			{"half", "", openOrder{Instances: bursts[0].instances}, &d.half},
+			{"one", "", openOrder{Instances: steadyInstances}, &d.few},
+			{"many", "", openOrder{Instances: steadyInstances, Each: true}, &d.many},
+			{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, &d.deep},
 		} {
-			s.open.Instances = steadyInstances
 			last := s.folder != "" && i == d.bench.runs-1
 			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, rate, s.into, last); err != nil {
 				return fmt.Errorf("steady load, %s, run %d: %w", s.name, i+1, err)
@@ -69,10 +70,10 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 		return err
 	}
 	defer func() { err = errors.Join(err, g.stop()) }()
-	if err := d.load(ctx, g, name+"-warm", rate, warmTime, nil); err != nil { // warms up
+	if err := d.load(ctx, g, name+"-warm", o.Instances, rate, warmTime, nil); err != nil { // warms up
 		return err
 	}
-	if err := d.load(ctx, g, name, rate, d.bench.steady/2, f); err != nil {
+	if err := d.load(ctx, g, name, o.Instances, rate, d.bench.steady/2, f); err != nil {
 		return err
 	}
 	n := len(f.cpu) - 1
@@ -85,7 +86,7 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 }
 
 // load appends at a rate for a time.
-func (d *delivering) load(ctx context.Context, g *child, name string, rate float64, length time.Duration, f *steadyFigures) error {
+func (d *delivering) load(ctx context.Context, g *child, name string, instances int, rate float64, length time.Duration, f *steadyFigures) error {
 	perChat := max(int(rate*length.Seconds())/loadChats, 1)
 	events, run := perChat*loadChats, d.newRun()
 	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: perChat, Ordered: true, Times: true}); err != nil {
@@ -96,7 +97,7 @@ func (d *delivering) load(ctx context.Context, g *child, name string, rate float
 		return err
 	}
 	var sent steadyResult
-	if err := g.call(ctx, "steady", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: steadyInstances, Rate: rate}, &sent); err != nil {
+	if err := g.call(ctx, "steady", loadOrder{Run: run, Events: events, Chats: loadChats, Instances: instances, Rate: rate}, &sent); err != nil {
 		return err
 	}
 	a, err := d.arrivals(ctx)
@@ -175,9 +176,10 @@ func (d *delivering) report() {
 		f         *steadyFigures
 		p99, size goal
 	}{
-		{"1 webhook", &d.few, goal{most: 15}, goal{}},
-		{fmt.Sprintf("%d webhooks", steadyInstances), &d.many, goal{}, goal{}},
-		{"1 webhook, " + backlog, &d.deep, goal{}, goal{most: 150}},
+		{"1 instance", &d.half, goal{most: 15}, goal{}},
+		{fmt.Sprintf("%d instances, 1 webhook", steadyInstances), &d.few, goal{}, goal{}},
+		{fmt.Sprintf("%d instances, %d webhooks", steadyInstances, steadyInstances), &d.many, goal{}, goal{}},
+		{fmt.Sprintf("%d instances, 1 webhook, ", steadyInstances) + backlog, &d.deep, goal{}, goal{most: 150}},
 	} {
 		r.add(half+", "+s.name+": append to arrival, p50", "ms", goal{}, s.f.p50...)
 		r.add("— p99", "ms", s.p99, s.f.p99...)

@@ -95,16 +95,17 @@ func (g *gatewayChild) burst(ctx context.Context, o loadOrder) (any, error) {
 // steadyResult says when each event was handed over, by chat and number in its chat.
 type steadyResult struct{ Sent []int64 }
 
-// steady appends at a fixed rate, whatever comes of it. The clock of an event starts
-// when it is its turn, so that the wait for an earlier one of its instance counts.
+// steady appends at a fixed rate, whatever comes of it: in each chat one event after
+// the other, all chats side by side. The clock of an event starts when it is its turn,
+// so that the wait for an earlier one of its chat counts.
 func (g *gatewayChild) steady(ctx context.Context, o loadOrder) (any, error) {
 	t := o.load()
 	perChat := o.Events / o.Chats
 	r := steadyResult{make([]int64, o.Events)}
-	lines := make([]chan int, o.Instances)
+	lines := make([]chan int, o.Chats)
 	group, ctx := errgroup.WithContext(ctx)
 	for k := range lines {
-		lines[k] = make(chan int, perChat*(o.Chats/o.Instances+1))
+		lines[k] = make(chan int, perChat)
 		group.Go(func() error {
 			for i := range lines[k] {
 				if err := g.store.Append(ctx, t.event(i)); err != nil {
@@ -124,7 +125,7 @@ func (g *gatewayChild) steady(ctx context.Context, o loadOrder) (any, error) {
 		}
 		s := t.stamp(i)
 		r.Sent[s.Chat*perChat+s.N] = time.Now().UnixNano()
-		lines[s.Chat%o.Instances] <- i
+		lines[s.Chat] <- i
 	}
 	for _, l := range lines {
 		close(l)

@@ -27,6 +27,12 @@ const (
 	// database needs room to take the log in, so the limit is also about what must
 	// become free before a gateway whose disk was full can go on.
 	walLimit = 16 << 20
+	// walKept is the length in bytes that the log's file keeps when it begins anew. To
+	// cut a hundred megabytes off takes tens of milliseconds of the next commit's time,
+	// and the room is wanted again at once. It is cut to walLimit when nothing was
+	// written for walCalm.
+	walKept = 256 << 20
+	walCalm = 10 * time.Second
 	// walFrame is the length in bytes of a page of 4 KiB in the log, with its header
 	// (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
 	walFrame = 4096 + 24
@@ -82,8 +88,11 @@ func (c *checkpointer) run(ctx context.Context) {
 			}
 			continue
 		}
-		if info.ModTime().Equal(seen) {
-			continue // nothing was written
+		if info.ModTime().Equal(seen) { // nothing was written
+			if info.Size() > walLimit && time.Since(seen) > walCalm {
+				c.report(ctx, c.beginAnew(ctx, "TRUNCATE"))
+			}
+			continue
 		}
 		seen = info.ModTime()
 		before, limit := frames, int64(walLimit)
@@ -96,10 +105,16 @@ func (c *checkpointer) run(ctx context.Context) {
 		if frames-before >= walGrowth || frames < before {
 			next = walHaste
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			seen = time.Time{} // try again
-			c.log.Warn("the write-ahead log could not be copied into the database", "error", err)
 		}
+		c.report(ctx, err)
+	}
+}
+
+func (c *checkpointer) report(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("the write-ahead log could not be copied into the database", "error", err)
 	}
 }
 
@@ -107,8 +122,7 @@ func (c *checkpointer) run(ctx context.Context) {
 // limit bytes long it is then begun anew, over the writing connection: only there is no one who would have to wait
 // by polling.
 // Little is left to copy by then: what was written while it was copied is copied in
-// another pass, and so on. The next commit cuts the file to walLimit
-// (journal_size_limit).
+// another pass, and so on.
 func (c *checkpointer) checkpoint(ctx context.Context, limit int64) (frames int64, err error) {
 	for range walPasses {
 		before := frames
@@ -119,21 +133,27 @@ func (c *checkpointer) checkpoint(ctx context.Context, limit int64) (frames int6
 			break
 		}
 	}
+	return frames, c.beginAnew(ctx, "RESTART")
+}
+
+// beginAnew lets the log begin anew, or be cut, after the rest of it was copied. If a
+// reader needs it, it stays.
+func (c *checkpointer) beginAnew(ctx context.Context, mode string) error {
 	conn, err := c.writes.Conn(ctx)
 	if err != nil {
-		return frames, fmt.Errorf("waiting for the writer: %w", err)
+		return fmt.Errorf("waiting for the writer: %w", err)
 	}
 	defer conn.Close()
 	// The patience must be set back whatever happens, also when ctx has ended.
 	defer conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout)) //nolint:errcheck // the next use of the connection would tell
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", walPatience)); err != nil {
-		return frames, err
+		return err
 	}
-	busy, _, err := checkpointLog(ctx, conn, "RESTART")
+	busy, frames, err := checkpointLog(ctx, conn, mode)
 	if busy {
 		c.log.Debug("a reader kept the write-ahead log from beginning anew", "bytes", frames*walFrame)
 	}
-	return frames, err
+	return err
 }
 
 // checkpointLog runs a checkpoint; busy says that it could not be completed, and

@@ -105,7 +105,7 @@ func openLite(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	for _, p := range append([]string{
 		fmt.Sprintf("busy_timeout(%d)", busyTimeout),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		fmt.Sprintf("journal_size_limit(%d)", walLimit),
+		fmt.Sprintf("journal_size_limit(%d)", walKept),
 	}, pragmas...) {
 		q.Add("_pragma", p)
 	}
