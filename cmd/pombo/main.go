@@ -8,11 +8,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"pombo/internal/heap"
+	"pombo/internal/tune"
 )
 
 func main() {
-	heap.Tune()
+	tune.Process(os.Environ())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"pombo/internal/heap"
+	"pombo/internal/tune"
 )
 
 // childArg makes this program one of the processes that the part "deliveries" is
@@ -54,7 +54,7 @@ func runChild(ctx context.Context, args []string, in io.Reader, out io.Writer) (
 	var end func() error
 	switch kind {
 	case "gateway":
-		heap.Tune() // as cmd/pombo does
+		tune.Process(os.Environ()) // as cmd/pombo does
 		g := &gatewayChild{}
 		orders, end = g.orders(), g.close
 	case "endpoint":

@@ -18,8 +18,9 @@ const (
 	walInterval = time.Second
 	// walHaste is the time after a look at which the log had grown by walGrowth pages or
 	// more. Each copy ends with a wait for the disk, which commits that come meanwhile
-	// share: the more is copied at once, the longer.
-	walHaste  = walInterval / 4
+	// share: the more is copied at once, the longer. Copied once a second, the log of a
+	// full load held everybody up for some 50 ms.
+	walHaste  = walInterval / 20
 	walGrowth = 512
 	// walLimit is the length in bytes from which the log is begun anew. In between
 	// it is copied into the database as it grows, without making anyone wait, but a
@@ -99,11 +100,12 @@ func (c *checkpointer) run(ctx context.Context) {
 		if time.Since(begun) < walInterval {
 			limit = math.MaxInt64
 		}
-		if frames, err = c.checkpoint(ctx, limit); frames*walFrame >= limit {
-			begun, frames = time.Now(), 0
-		}
+		frames, err = c.checkpoint(ctx, limit)
 		if frames-before >= walGrowth || frames < before {
 			next = walHaste
+		}
+		if frames*walFrame >= limit {
+			begun, frames = time.Now(), 0
 		}
 		if err != nil {
 			seen = time.Time{} // try again

@@ -15,6 +15,7 @@ const (
 	SettleDelay = settleDelay
 	SentAge     = sentAge
 	PollAge     = pollAge
+	WALLimit    = walLimit
 )
 
 var (

@@ -333,6 +333,26 @@ func TestSQLiteCheckpointUnderLoad(t *testing.T) {
 	}
 }
 
+// The log's file is long while much is written, and short when nothing is.
+func TestSQLiteLogIsCut(t *testing.T) {
+	t.Parallel()
+	uri := newFile(t)
+	s := open(t, store.Options{URI: uri})
+	i, _ := hooked(t, s, "i")
+	size := func() int64 {
+		info, err := os.Stat(strings.TrimPrefix(uri, "sqlite:") + "-wal")
+		must(t, err)
+		return info.Size()
+	}
+	e := event(i, "")
+	e.Data = []byte(`"` + strings.Repeat("x", 1<<20) + `"`)
+	for n := 0; size() <= store.WALLimit; n++ {
+		e.Key = fmt.Sprint(n)
+		must(t, s.Append(within(t), e))
+	}
+	waitUntil(t, func() bool { return size() <= store.WALLimit })
+}
+
 // A result is committed by itself within settleDelay, and not before: it waits
 // for company.
 func TestSettleDelay(t *testing.T) {

@@ -1,14 +1,6 @@
-// Package heap lets a small heap grow before it is collected, while there is much to
-// do.
-//
-// Go collects garbage whenever the heap has doubled. A gateway's heap is small, so a
-// burst of messages has it collected 20 to 40 times a second, which costs about a
-// fifteenth of all processor time. While collections follow each other that closely, a
-// fixed room is given instead; when they no longer do, memory is as tight as before.
-package heap
+package tune
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -29,12 +21,13 @@ const (
 	busy, calm = 150 * time.Millisecond, 2 * time.Second
 )
 
-// Tune begins to watch the collections of this process, for good. It does nothing if
-// the environment has GOGC: then the operator has decided.
-func Tune() {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
+// Go collects garbage whenever the heap has doubled. A gateway's heap is small, so a
+// burst of messages has it collected 20 to 40 times a second, which costs about a
+// fifteenth of all processor time. While collections follow each other that closely, a
+// fixed room is given instead; when they no longer do, memory is as tight as before.
+
+// heap begins to watch the collections of this process, for good.
+func heap() {
 	t := &tuner{percent: usual, last: time.Now(), sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 	t.watch()
 }

@@ -1,4 +1,4 @@
-package heap
+package tune
 
 import (
 	"runtime/debug"
@@ -30,8 +30,7 @@ func TestChoose(t *testing.T) {
 var garbage []byte
 
 // Garbage that is made fast gets room.
-func TestTune(t *testing.T) {
-	t.Setenv("GOGC", "")
+func TestHeap(t *testing.T) {
 	set := func() int {
 		percent := debug.SetGCPercent(usual)
 		debug.SetGCPercent(percent)
@@ -41,7 +40,7 @@ func TestTune(t *testing.T) {
 		t.Skip("this process has a setting of its own")
 	}
 	defer debug.SetGCPercent(usual)
-	Tune()
+	heap()
 	for end := time.Now().Add(time.Minute); set() == usual; {
 		if time.Now().After(end) {
 			t.Fatal("no room was given in a minute")
