@@ -12,28 +12,15 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
-
-	"go.uber.org/goleak"
 
 	"pombo"
+	"pombo/internal/leaktest"
 )
 
 // quiet is where receivers complain.
 var quiet = slog.NewLogLogger(slog.DiscardHandler, 0)
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
-
-// patient gives the goroutines of connections that were closed time to end. By
-// itself, goleak waits less than half a second.
-type patient struct{ *testing.M }
-
-func (p patient) Run() int {
-	code := p.M.Run()
-	for end := time.Now().Add(30 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
-	}
-	return code
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // plain is an Encoder that posts the event's data as it is.
 func plain(d pombo.Delivery, w pombo.Webhook) (string, Body, http.Header, error) {

@@ -384,37 +384,23 @@ func TestAnIdleConnectionThatWasClosedIsNoFailure(t *testing.T) {
 	// Each connection answers once with keep-alive, reads the next request and
 	// closes without a word: as a receiver does whose idle timeout runs out just
 	// when a request arrives.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := l.Accept()
+	url := speaking(t, func(c net.Conn) {
+		br := bufio.NewReader(c)
+		for i := range 2 {
+			r, err := http.ReadRequest(br)
 			if err != nil {
-				return
+				break
 			}
-			br := bufio.NewReader(c)
-			for i := range 2 {
-				r, err := http.ReadRequest(br)
-				if err != nil {
-					break
-				}
-				_, _ = io.Copy(io.Discard, r.Body)
-				if i == 0 {
-					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-				}
+			_, _ = io.Copy(io.Discard, r.Body)
+			if i == 0 {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			}
-			c.Close()
 		}
-	}()
-	defer func() { l.Close(); <-ended }()
+	})
 	c := newClient(t.Context(), guard{}, nil)
 	defer c.close()
 	for i := range 3 {
-		res := c.post(t.Context(), message{id: "msg_1", url: "http://" + l.Addr().String(), body: Bytes("{}")})
+		res := c.post(t.Context(), message{id: "msg_1", url: url, body: Bytes("{}")})
 		if res.status != 200 {
 			t.Errorf("attempt %d: status %d, %s", i, res.status, res.sentence)
 		}

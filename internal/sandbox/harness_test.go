@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
+	"pombo/internal/leaktest"
 	"pombo/internal/sandbox"
 )
 
@@ -42,34 +42,16 @@ func TestMain(m *testing.M) {
 	}
 	whatsmeow.WACertPubKey = s.RootKey()
 	_ = s.Close()
-	code := m.Run()
-	if code == 0 {
-		code = leaks()
-	}
-	os.Exit(code)
+	leaktest.Main(m,
+		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
+		// whatsmeow never ends the loop that downloads history
+		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).handleHistorySyncNotificationLoop"),
+		// whatsmeow leaves its reader behind if a frame comes while it disconnects
+		goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
 }
 
 // ample is how long tests wait for what must come: longer than any machine takes.
 const ample = 2 * time.Minute
-
-// leaks tells what is left of the tests. On a machine that has no time for it, it takes longer to leave than goleak waits.
-func leaks() (code int) {
-	for deadline := time.Now().Add(ample); ; {
-		err := goleak.Find(
-			goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"),
-			// whatsmeow never ends the loop that downloads history
-			goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow.(*Client).handleHistorySyncNotificationLoop"),
-			// whatsmeow leaves its reader behind if a frame comes while it disconnects
-			goleak.IgnoreAnyFunction("go.mau.fi/whatsmeow/socket.(*FrameSocket).frameComplete"))
-		if err == nil {
-			return 0
-		}
-		if time.Now().After(deadline) {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-}
 
 // noLog is a logger for libsignal, which prints to the standard output otherwise.
 type noLog struct{}

@@ -30,8 +30,8 @@ const (
 	walLimit = 16 << 20
 	// walKept is the length in bytes that the log's file keeps when it begins anew. To
 	// cut a hundred megabytes off takes tens of milliseconds of the next commit's time,
-	// and the room is wanted again at once. It is cut to walLimit when nothing was
-	// written for walCalm.
+	// and the room is wanted again at once. If it is longer than walLimit, it is
+	// emptied when nothing was written for walCalm.
 	walKept = 256 << 20
 	walCalm = 10 * time.Second
 	// walFrame is the length in bytes of a page of 4 KiB in the log, with its header

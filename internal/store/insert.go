@@ -78,7 +78,7 @@ func (t *txn) insertedEvents(ctx context.Context, s statement, args []any, repor
 // stays 0), or another event by chance. Then e gets the next number that is free.
 func (t *txn) insertBeside(ctx context.Context, e *pombo.Event) error {
 	for number := t.s.occurrence(e); e.ID == 0; number++ {
-		there := *e
+		var there pombo.Event
 		err := t.row(ctx, `SELECT instance_id, name, key FROM pombo_event WHERE occurrence = $1`, number).Scan(&there.Instance, &there.Name, &there.Key)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -98,9 +98,8 @@ func (t *txn) insertBeside(ctx context.Context, e *pombo.Event) error {
 
 const deliveryColumns = 5
 
-// SQLite's one writer numbers the rows of an INSERT in their order, one after the
-// other, so that the last number tells all; it writes RETURNING's answer to a table of its
-// own first.
+// SQLite's one writer numbers the rows of an INSERT in their order, one after the other,
+// so that the last number tells all. It has no use for RETURNING, which costs more.
 const (
 	insertDeliveryHead         = `INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) VALUES `
 	insertDeliveryTailPostgres = ` RETURNING id, event_id, webhook_id`

@@ -62,8 +62,8 @@ const (
 		RETURNING id, webhook_id, created_at, replayed_at`
 )
 
-// Most deliveries are made by their first attempt. What is the same for all of them need
-// not be looked up row by row, which is half as much work.
+// Most deliveries are made by their first attempt. What is set is the same for all of
+// them then, and need not be joined to them row by row.
 const (
 	settleFirstHead = `UPDATE pombo_delivery SET attempts = 1, state = 'delivered', parked = FALSE, next_attempt_at = NULL, ended_at = $1 WHERE id IN (`
 	settleFirstTail = `) AND attempts = 0 AND state = 'pending' RETURNING id, webhook_id, created_at, replayed_at`

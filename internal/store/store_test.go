@@ -16,9 +16,9 @@ import (
 
 	"github.com/google/uuid"
 	"go.mau.fi/libsignal/logger"
-	"go.uber.org/goleak"
 
 	"pombo"
+	"pombo/internal/leaktest"
 	"pombo/internal/store"
 	"pombo/internal/store/storetest"
 )
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	// is not here, sees to that in the gateway.
 	var none logger.Loggable = noLog{}
 	logger.Setup(&none)
-	goleak.VerifyTestMain(patient{m})
+	leaktest.Main(m)
 }
 
 type noLog struct{}
@@ -42,17 +42,6 @@ func (noLog) Info(string, string)    {}
 func (noLog) Warning(string, string) {}
 func (noLog) Error(string, string)   {}
 func (noLog) Configure(string)       {}
-
-// patient gives the goroutines of connections that were closed time to end. By
-// itself, goleak waits less than half a second.
-type patient struct{ *testing.M }
-
-func (p patient) Run() int {
-	code := p.M.Run()
-	for end := time.Now().Add(30 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
-	}
-	return code
-}
 
 func newFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "pombo.db") }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -22,6 +21,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"pombo"
+	"pombo/internal/leaktest"
 	"pombo/internal/sandbox"
 )
 
@@ -36,26 +36,7 @@ func TestMain(m *testing.M) {
 	}
 	whatsmeow.WACertPubKey = s.RootKey()
 	_ = s.Close()
-	code := m.Run()
-	if code == 0 {
-		code = leaks()
-	}
-	os.Exit(code)
-}
-
-// leaks tells what is left of the tests. On a machine that has no time for it, it takes
-// longer to leave than goleak waits.
-func leaks() (code int) {
-	for deadline := time.Now().Add(ample); ; {
-		err := goleak.Find(goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-		if err == nil {
-			return 0
-		}
-		if time.Now().After(deadline) {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
+	leaktest.Main(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
 }
 
 // ample is how long tests wait for what must come: longer than any machine takes.
