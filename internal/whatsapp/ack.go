@@ -49,12 +49,15 @@ func (l *line) handle(evt any) (committed bool) {
 		l.end(err)
 		return false
 	}
+	// Before it is told: a setting counts from the next message on, also if it is made
+	// by who was told of this one.
+	settings := l.s.settings.Load()
 	made := l.translate(evt)
 	if err := l.readableForRetry(evt); err != nil {
 		return false
 	}
 	l.s.outgoing.settle(l.ctx, evt)
-	if l.confirmLater(evt, made) {
+	if l.confirmLater(evt, made, settings) {
 		return false
 	}
 	err := l.keepPeer(evt)
@@ -66,7 +69,7 @@ func (l *line) handle(evt any) (committed bool) {
 		return false
 	}
 	l.trouble.passed()
-	l.follow(evt, made)
+	l.follow(evt, made, settings)
 	l.followPeer(evt)
 	return true
 }

@@ -30,6 +30,8 @@ type unconfirmed struct {
 	node *waBinary.Node
 	evt  any
 	made []pombo.Event
+	// settings are those from before it came.
+	settings *pombo.Settings
 }
 
 // bytes is how much its events have.
@@ -92,7 +94,7 @@ func (l *line) confirmable(u unit, evt any) *waBinary.Node {
 
 // confirmLater lets the events of a stanza go with the next commit, after which it is
 // confirmed. It waits while too many do. It is false if that is left to whatsmeow.
-func (l *line) confirmLater(evt any, made []pombo.Event) bool {
+func (l *line) confirmLater(evt any, made []pombo.Event, settings *pombo.Settings) bool {
 	u := l.units()
 	if u == nil || !isMessage(evt) && len(made) == 0 {
 		return false
@@ -101,7 +103,7 @@ func (l *line) confirmLater(evt any, made []pombo.Event) bool {
 	if n == nil {
 		return false
 	}
-	t := unconfirmed{n, evt, made}
+	t := unconfirmed{n, evt, made, settings}
 	c := &l.confirmer
 	if !c.await(t.bytes(), l.over) {
 		return true // nothing is confirmed any more
@@ -174,7 +176,7 @@ func (l *line) confirmStanza(t *unconfirmed) {
 	} else {
 		whatsmeow.SendAck(l.ctx, t.node, 0)
 	}
-	l.follow(t.evt, t.made)
+	l.follow(t.evt, t.made, t.settings)
 }
 
 // next takes what waits.

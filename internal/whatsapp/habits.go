@@ -15,9 +15,8 @@ import (
 )
 
 // follow does what the settings ask for when something has come. made is what was
-// told of it, and is committed.
-func (l *line) follow(evt any, made []pombo.Event) {
-	settings := l.s.settings.Load()
+// told of it, and is committed; settings are those from before that.
+func (l *line) follow(evt any, made []pombo.Event, settings *pombo.Settings) {
 	switch evt := evt.(type) {
 	case *events.MediaRetry:
 		l.s.uploads.answer(evt)
