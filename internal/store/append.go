@@ -108,15 +108,18 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	if len(events) == 0 {
 		return nil
 	}
-	wanted := make([]pombo.Event, 0, len(events))
-	targets := make([]string, 0, len(events)) // of all wanted events, one after the other
-	ends := make([]int, 0, len(events))       // where those of each wanted event end
+	wanted := make([]wantedEvent, 0, len(events))
+	webhooks := make([]string, 0, len(events)) // of all wanted events, one after the other
 	for i := range events {
-		before := len(targets)
-		if targets = t.hooks.wanting(&events[i], targets); len(targets) > before {
-			wanted = append(wanted, normal(events[i].Event, t.now))
-			ends = append(ends, len(targets))
+		before := len(webhooks)
+		if webhooks = t.hooks.wanting(&events[i], webhooks); len(webhooks) > before {
+			wanted = append(wanted, wantedEvent{Event: normal(events[i].Event, t.now), webhooks: webhooks[before:len(webhooks):len(webhooks)]})
 		}
+	}
+	later := t.rows.canWait(len(webhooks))
+	for i := range wanted {
+		wanted[i].first = t.rows.number(len(wanted[i].webhooks))
+		wanted[i].later = later
 	}
 	if err := t.insertEvents(ctx, wanted); err != nil {
 		return err
@@ -124,24 +127,40 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	if err := t.insertMedia(ctx, events, wanted); err != nil {
 		return err
 	}
-	fresh := make([]pombo.Delivery, 0, len(targets))
-	from := 0
-	for i, e := range wanted {
-		ids := targets[from:ends[i]]
-		from = ends[i]
+	return t.deliver(ctx, wanted, later)
+}
+
+// wantedEvent is an event that webhooks want, with the ID of its first delivery.
+type wantedEvent struct {
+	pombo.Event
+	webhooks []string
+	first    int64
+	later    bool // its deliveries' rows are written later
+}
+
+// deliver makes the deliveries of those of events that were stored just now.
+func (t *txn) deliver(ctx context.Context, events []wantedEvent, later bool) error {
+	var rows []newRow
+	since := t.rows.u.clock()
+	for _, e := range events {
 		if e.ID == 0 {
 			continue // stored before, or earlier in this list
 		}
-		e.Attachment.Media, e.Attachment.Wanted = nil, e.Attachment.ID != "" && t.hooks.wantsFile(&e, ids)
-		for _, id := range ids {
-			fresh = append(fresh, pombo.Delivery{WebhookID: id, Event: e, State: pombo.Pending, CreatedAt: t.now})
+		e.Attachment.Media, e.Attachment.Wanted = nil, e.Attachment.ID != "" && t.hooks.wantsFile(&e.Event, e.webhooks)
+		lane := pombo.Lane{Instance: e.Instance, Chat: e.Chat}
+		for i, webhook := range e.webhooks {
+			id := e.first + int64(i)
+			rows = append(rows, newRow{id: id, event: e.ID, webhook: webhook, lane: lane, created: t.now.UnixMilli(), since: since})
+			t.fresh = append(t.fresh, pombo.Delivery{
+				ID: id, MessageID: t.s.messageID(id), WebhookID: webhook, Event: e.Event, State: pombo.Pending, CreatedAt: t.now,
+			})
 		}
 	}
-	if err := t.insertDeliveries(ctx, fresh); err != nil {
-		return err
+	if later {
+		t.rows.later = append(t.rows.later, rows...)
+		return nil
 	}
-	t.fresh = append(t.fresh, fresh...)
-	return nil
+	return t.insertRows(ctx, rows, pombo.Pending)
 }
 
 // forget takes webhook's deliveries off the list of what is reported: they were

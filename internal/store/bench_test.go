@@ -158,7 +158,7 @@ func fillPending(t testing.TB, s *store.Store, i pombo.Instance, w pombo.Webhook
 		must(t, s.Do(ctx, `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at) `+numbers+
 			` SELECT i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), `+s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)")+`, '', 0, `+data+`, 0 FROM n`))
 		must(t, s.Do(ctx,
-			`INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) SELECT id, '`+w.ID+`', instance_id, chat, 0 FROM pombo_event
+			`INSERT INTO pombo_delivery (id, event_id, webhook_id, instance_id, chat, created_at) SELECT id, id, '`+w.ID+`', instance_id, chat, 0 FROM pombo_event
 			WHERE id > (SELECT COALESCE(MAX(event_id), 0) FROM pombo_delivery) ORDER BY id`))
 	}
 }

@@ -36,7 +36,9 @@ type txn struct {
 	events, disabled int
 	// undo gives back what operations took out of memory, if there is no commit.
 	undo  []func()
-	wrote bool // something of a device
+	wrote bool // something of a device, or rows of deliveries
+	// rows are those of deliveries that are written later, or now.
+	rows rowChanges
 }
 
 // exec runs SQL that is not often run.
@@ -72,7 +74,8 @@ const (
 
 // committer makes all writes of the Store, one transaction after the other.
 type committer struct {
-	s *Store
+	s    *Store
+	rows *unwritten
 
 	// lastID is the newest delivery that was reported to OnAppend, or was there
 	// when the Store was opened.
@@ -105,6 +108,7 @@ func (c *committer) run() {
 			wait = max(c.pause, firstPause)
 		}
 		if c.s.queue.drained() {
+			c.writeLast()
 			return
 		}
 		if c.closing() {
@@ -118,6 +122,9 @@ func (c *committer) run() {
 		if wait == 0 {
 			wait = time.Hour
 		}
+		if due, ok := c.rows.due(); ok && !c.doubt && c.pause == 0 {
+			wait = min(wait, max(due, time.Millisecond))
+		}
 		timer.Reset(wait)
 		select {
 		case <-c.s.queue.wake:
@@ -127,6 +134,8 @@ func (c *committer) run() {
 				c.resolve()
 			case c.pause > 0 && !c.apart:
 				c.probe()
+			case c.pause == 0:
+				c.writeOld()
 			}
 		}
 	}
@@ -136,7 +145,27 @@ func (c *committer) run() {
 // written again: nobody else may want to for long, and Ping would say no all the
 // while.
 func (c *committer) probe() {
-	c.process(batch{requests: []*request{{op: probeOp{}, done: make(chan error, 1)}}})
+	c.process(single(probeOp{}))
+}
+
+// single is an operation that nobody waits for.
+func single(op operation) batch {
+	return batch{requests: []*request{{op: op, done: make(chan error, 1)}}}
+}
+
+// writeOld writes the rows that are due, if there are any: they ride in any transaction.
+func (c *committer) writeOld() {
+	if due, ok := c.rows.due(); ok && due <= 0 {
+		c.process(single(rideOp{}))
+	}
+}
+
+// writeLast writes the rows that are left, so that the next start need not. If it fails,
+// the next start does.
+func (c *committer) writeLast() {
+	if !c.doubt && c.pause == 0 {
+		c.process(single(rowsOp{}))
+	}
 }
 
 type probeOp struct{}
@@ -245,7 +274,7 @@ func (c *committer) transact(b batch) (results []error, err error) {
 		return nil, err
 	}
 	began := time.Now()
-	t := &txn{Tx: tx, s: c.s, now: stored(began), hooks: c.s.hooks.Load()}
+	t := c.txn(tx, began)
 	results, err = t.apply(ctx, b)
 	if err != nil {
 		// The rollback's own error says nothing new: the connection is checked.
@@ -279,9 +308,14 @@ func (c *committer) transact(b batch) (results []error, err error) {
 		return nil, err
 	}
 	c.s.hooks.Store(t.hooks)
+	c.s.unwritten.Store(int64(t.rows.commit())) // before anybody is told of them
 	c.report(t.fresh)
 	c.s.observed(t, time.Since(began), len(b.settles))
 	return results, nil
+}
+
+func (c *committer) txn(tx *sql.Tx, began time.Time) *txn {
+	return &txn{Tx: tx, s: c.s, now: stored(began), hooks: c.s.hooks.Load(), rows: c.rows.change()}
 }
 
 func (t *txn) giveBack() {
@@ -329,7 +363,11 @@ func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
 	if err := t.settle(ctx, b.settles); err != nil {
 		return nil, err
 	}
+	if err := t.writeRows(ctx, false); err != nil {
+		return nil, err
+	}
 	results := make([]error, len(b.requests))
+	looked := false
 	var events []arrival
 	var writes []*session.Writes
 	together := func() error {
@@ -355,13 +393,24 @@ func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
 		if err := together(); err != nil {
 			return nil, err
 		}
+		t.rows.atOnce = looksAtRows(r.op)
+		if t.rows.atOnce {
+			looked = true
+			if err := t.writeRows(ctx, true); err != nil {
+				return nil, err
+			}
+		}
 		err := r.op.apply(ctx, t)
+		t.rows.atOnce = false
 		if err != nil && !refusal(err) {
 			return nil, err
 		}
 		results[i] = err
 	}
-	return results, together()
+	if err := together(); err != nil {
+		return nil, err
+	}
+	return results, t.moveMark(ctx, looked)
 }
 
 // report tells OnAppend of committed deliveries, in the order of their ids.
@@ -398,10 +447,15 @@ func (c *committer) reconcile(ctx context.Context) error {
 	hooks, err := c.s.loadRegistry(ctx, tx)
 	var missed []pombo.Delivery
 	if err == nil {
+		err = c.txn(tx, time.Now()).recoverRows(ctx, c.rows)
+	}
+	if err == nil {
 		missed, err = c.s.pendingAfter(ctx, tx, hooks, c.lastID)
 	}
-	if rollbackErr := tx.Rollback(); err == nil && rollbackErr != nil {
-		err = rollbackErr
+	if err == nil {
+		err = tx.Commit()
+	} else {
+		err = errors.Join(err, tx.Rollback())
 	}
 	if err != nil {
 		c.s.backend.failed(ctx)
@@ -409,6 +463,7 @@ func (c *committer) reconcile(ctx context.Context) error {
 	}
 	c.doubt = false
 	c.s.hooks.Store(hooks)
+	c.s.unwritten.Store(0)
 	c.report(missed)
 	return nil
 }

@@ -27,6 +27,11 @@
 // served at once. Settled attempts are not urgent: they ride in the next
 // transaction, or have one of their own within [settleDelay].
 //
+// A delivery's row is written when there is something to tell of it (unwritten.go);
+// until then its event's row, which is written in Append's transaction, stands for it.
+// Whoever reads rows of deliveries asks for them first (allRows), so that it shows
+// nowhere.
+//
 // A failing database fails every caller of that transaction with an error for
 // which errors.Is(err, [ErrUnavailable]) holds. A caller's own mistake fails
 // that caller only.

@@ -16,6 +16,10 @@ const (
 	SentAge     = sentAge
 	PollAge     = pollAge
 	WALLimit    = walLimit
+
+	UnwrittenAge  = unwrittenAge
+	UnwrittenMost = unwrittenMost
+	MarkStep      = markStep
 )
 
 var (
@@ -110,7 +114,13 @@ type sqlOp struct {
 func (sqlOp) name() string                { return "do" }
 func (sqlOp) weight() (events, bytes int) { return 1, 0 }
 func (op sqlOp) apply(ctx context.Context, t *txn) error {
-	_, err := t.exec(ctx, op.query, op.args...)
+	if _, err := t.exec(ctx, op.query, op.args...); err != nil {
+		return err
+	}
+	// It may have put rows in.
+	var event, last int64
+	err := t.row(ctx, `SELECT COALESCE((SELECT MAX(id) FROM pombo_event), 0), COALESCE((SELECT MAX(id) FROM pombo_delivery), 0)`).Scan(&event, &last)
+	t.rows.event, t.rows.u.next = max(t.rows.event, event), max(t.rows.u.next, last+1)
 	return err
 }
 

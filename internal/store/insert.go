@@ -8,10 +8,10 @@ import (
 	"pombo"
 )
 
-const eventColumns = 12
+const eventColumns = 13
 
 const (
-	insertEventHead = `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at, media_id, media_offset) VALUES `
+	insertEventHead = `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at, media_id, media_offset, targets) VALUES `
 	insertEventTail = ` ON CONFLICT (occurrence) DO NOTHING RETURNING id, occurrence`
 )
 
@@ -21,7 +21,7 @@ func (s *Store) occurrence(e *pombo.Event) int64 {
 }
 
 // insertEvents writes events and sets the ID of each that is new.
-func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
+func (t *txn) insertEvents(ctx context.Context, events []wantedEvent) error {
 	return t.s.insertEvent.chunks(len(events), func(from, to int, s statement) error {
 		part := events[from:to]
 		args := make([]any, 0, eventColumns*len(part))
@@ -29,7 +29,7 @@ func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
 		// several with the same number the first.
 		first := make(map[int64]int, len(part))
 		for i := range part {
-			number := t.s.occurrence(&part[i])
+			number := t.s.occurrence(&part[i].Event)
 			args = t.eventArgs(args, &part[i], number)
 			if _, ok := first[number]; !ok {
 				first[number] = i
@@ -50,9 +50,13 @@ func (t *txn) insertEvents(ctx context.Context, events []pombo.Event) error {
 	})
 }
 
-func (t *txn) eventArgs(args []any, e *pombo.Event, number int64) []any {
+func (t *txn) eventArgs(args []any, e *wantedEvent, number int64) []any {
+	promised := ""
+	if e.later {
+		promised = targets(e.first, e.webhooks)
+	}
 	return append(args, number, string(e.Instance), string(e.Name), e.Key, e.Chat, t.s.digest(string(e.Instance), e.Chat), e.Sender,
-		e.Time.UnixMilli(), []byte(e.Data), t.now.UnixMilli(), e.Attachment.ID, e.Attachment.Offset)
+		e.Time.UnixMilli(), []byte(e.Data), t.now.UnixMilli(), e.Attachment.ID, e.Attachment.Offset, promised)
 }
 
 // insertedEvents runs an insert, and reports each row that it made.
@@ -68,6 +72,7 @@ func (t *txn) insertedEvents(ctx context.Context, s statement, args []any, repor
 			return n, err
 		}
 		report(id, number)
+		t.rows.event = max(t.rows.event, id)
 		n++
 	}
 	t.events += n
@@ -76,8 +81,8 @@ func (t *txn) insertedEvents(ctx context.Context, s statement, args []any, repor
 
 // insertBeside looks what has the number of e: e itself, which was stored before (its ID
 // stays 0), or another event by chance. Then e gets the next number that is free.
-func (t *txn) insertBeside(ctx context.Context, e *pombo.Event) error {
-	for number := t.s.occurrence(e); e.ID == 0; number++ {
+func (t *txn) insertBeside(ctx context.Context, e *wantedEvent) error {
+	for number := t.s.occurrence(&e.Event); e.ID == 0; number++ {
 		var there pombo.Event
 		err := t.row(ctx, `SELECT instance_id, name, key FROM pombo_event WHERE occurrence = $1`, number).Scan(&there.Instance, &there.Name, &there.Key)
 		switch {
@@ -94,67 +99,4 @@ func (t *txn) insertBeside(ctx context.Context, e *pombo.Event) error {
 		}
 	}
 	return nil
-}
-
-const deliveryColumns = 5
-
-// SQLite's one writer numbers the rows of an INSERT in their order, one after the other,
-// so that the last number tells all. It has no use for RETURNING, which costs more.
-const (
-	insertDeliveryHead         = `INSERT INTO pombo_delivery (event_id, webhook_id, instance_id, chat, created_at) VALUES `
-	insertDeliveryTailPostgres = ` RETURNING id, event_id, webhook_id`
-)
-
-// insertDeliveries writes deliveries and sets their IDs.
-func (t *txn) insertDeliveries(ctx context.Context, ds []pombo.Delivery) error {
-	err := t.s.insertDelivery.chunks(len(ds), func(from, to int, s statement) error {
-		part := ds[from:to]
-		args := make([]any, 0, deliveryColumns*len(part))
-		for i := range part {
-			d := &part[i]
-			args = append(args, d.Event.ID, d.WebhookID, string(d.Event.Instance), d.Event.Chat, d.CreatedAt.UnixMilli())
-		}
-		if t.s.dialect == dialectPostgres {
-			return t.numberedDeliveries(ctx, s, args, part)
-		}
-		result, err := s.exec(ctx, t.Tx, args)
-		if err != nil {
-			return err
-		}
-		last, err := result.LastInsertId()
-		for i := range part {
-			part[i].ID = last - int64(len(part)-1-i)
-		}
-		return err
-	})
-	for i := range ds {
-		ds[i].MessageID = t.s.messageID(ds[i].ID)
-	}
-	return err
-}
-
-// numberedDeliveries runs an insert that says which row got which ID, in any order.
-func (t *txn) numberedDeliveries(ctx context.Context, s statement, args []any, ds []pombo.Delivery) error {
-	type target struct {
-		event   int64
-		webhook string
-	}
-	index := make(map[target]int, len(ds))
-	for i := range ds {
-		index[target{ds[i].Event.ID, ds[i].WebhookID}] = i
-	}
-	rows, err := s.query(ctx, t.Tx, args)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		var to target
-		if err := rows.Scan(&id, &to.event, &to.webhook); err != nil {
-			return err
-		}
-		ds[index[to]].ID = id
-	}
-	return rows.Err()
 }

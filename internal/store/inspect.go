@@ -15,6 +15,9 @@ func (s *Store) Delivery(ctx context.Context, id int64) (d pombo.Delivery, ok bo
 	if err := s.askFault("read"); err != nil {
 		return d, false, unavailable(doing, err)
 	}
+	if err := s.mostRows(ctx); err != nil {
+		return d, false, err
+	}
 	rows, err := s.read.QueryContext(ctx, s.dialect.form(selectDelivery+`d.id = $1`), id)
 	if err != nil {
 		return d, false, readError(ctx, doing, err)

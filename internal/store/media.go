@@ -13,7 +13,7 @@ import (
 
 // insertMedia keeps the files of events, also of those that no webhook wants.
 // stored has those that were written, with their IDs if they were new.
-func (t *txn) insertMedia(ctx context.Context, events []arrival, stored []pombo.Event) error {
+func (t *txn) insertMedia(ctx context.Context, events []arrival, stored []wantedEvent) error {
 	var ids map[string]int64
 	for _, e := range events {
 		m := e.Attachment.Media
@@ -128,6 +128,9 @@ func (s *Store) KnownMedia(ctx context.Context, ids []string) (map[string]bool, 
 	const doing = "reading which files are known"
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
+	}
+	if err := s.allRows(ctx); err != nil {
+		return nil, err
 	}
 	list, err := json.Marshal(ids)
 	if err != nil {

@@ -43,12 +43,18 @@ func (s *Store) Pending(ctx context.Context, webhookID string, after int64, limi
 			return nil, err
 		}
 	}
+	if err := s.allRows(ctx); err != nil {
+		return nil, err
+	}
 	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pending, webhookID, after, limit)
 }
 
 // PendingInLane is Pending for one lane of a webhook.
 func (s *Store) PendingInLane(ctx context.Context, webhookID string, lane pombo.Lane, after int64, limit int) ([]pombo.Delivery, error) {
+	if err := s.allRows(ctx); err != nil {
+		return nil, err
+	}
 	after = max(after, s.hooks.Load().deadThrough[webhookID])
 	return s.readPending(ctx, s.pendingInLane, webhookID, string(lane.Instance), lane.Chat, after, limit)
 }
@@ -58,6 +64,9 @@ func (s *Store) PendingInLane(ctx context.Context, webhookID string, lane pombo.
 // Everything that was settled before the call counts.
 func (s *Store) Parked(ctx context.Context, webhookID string, limit int) ([]pombo.Delivery, error) {
 	if err := s.flushSettles(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.allRows(ctx); err != nil {
 		return nil, err
 	}
 	return s.readPending(ctx, s.parked, webhookID, s.hooks.Load().deadThrough[webhookID], limit)
@@ -129,6 +138,9 @@ func (s *Store) CountPending(ctx context.Context, webhookID string, limit int) (
 	if err := s.askFault("read"); err != nil {
 		return 0, unavailable(doing, err)
 	}
+	if err := s.allRows(ctx); err != nil {
+		return 0, err
+	}
 	var n int
 	err := s.read.QueryRowContext(ctx, s.dialect.form(`
 		SELECT COUNT(*) FROM (SELECT 1 FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND id + 0 > $2 LIMIT $3) AS first`),
@@ -145,6 +157,9 @@ func (s *Store) WebhooksWithPending(ctx context.Context) ([]string, error) {
 	const doing = "reading which webhooks have deliveries pending"
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
+	}
+	if err := s.allRows(ctx); err != nil {
+		return nil, err
 	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT w.id FROM pombo_webhook w

@@ -81,6 +81,9 @@ func (s *Store) Replay(ctx context.Context, r pombo.Replay) (result pombo.Replay
 
 // replayQuery hands what the query chooses to step, in the order of IDs.
 func (s *Store) replayQuery(ctx context.Context, r pombo.Replay, step func([]int64) error) error {
+	if err := s.allRows(ctx); err != nil {
+		return err
+	}
 	hooks, err := s.webhooksOf(ctx, r.Query)
 	if err != nil {
 		return err

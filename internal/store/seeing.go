@@ -27,6 +27,9 @@ func (s *Store) Deliveries(ctx context.Context, q pombo.DeliveryQuery) ([]pombo.
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
 	}
+	if err := s.mostRows(ctx); err != nil {
+		return nil, err
+	}
 	q.Limit = min(max(q.Limit, 1), listMost)
 	hooks, err := s.webhooksOf(ctx, q)
 	if err != nil {
@@ -257,6 +260,9 @@ func (s *Store) Health(ctx context.Context, instance pombo.InstanceID, global bo
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
 	}
+	if err := s.mostRows(ctx); err != nil {
+		return nil, err
+	}
 	registry := s.hooks.Load()
 	hooks := slices.Clone(registry.byInstance[instance])
 	if global && registry.global != nil && registry.global.Enabled {
@@ -329,6 +335,9 @@ func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
 	const doing = "reading backlogs"
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
+	}
+	if err := s.mostRows(ctx); err != nil {
+		return nil, err
 	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT b.webhook_id, COALESCE(w.instance_id, ''), b.n, d.created_at

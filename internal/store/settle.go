@@ -112,6 +112,9 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 		return nil
 	}
 	counted := make(map[int64]settled, len(attempts))
+	if err := t.settleUnwritten(ctx, attempts, counted); err != nil {
+		return err
+	}
 	if err := t.settleFirst(ctx, attempts, counted); err != nil {
 		return err
 	}
@@ -141,11 +144,33 @@ func (t *txn) settleRound(ctx context.Context, attempts []pombo.Attempt) error {
 	})
 }
 
+// settleUnwritten writes the rows of deliveries that have none yet. What was made at the
+// first attempt is settled with it.
+func (t *txn) settleUnwritten(ctx context.Context, attempts []pombo.Attempt, counted map[int64]settled) error {
+	var made, others []newRow
+	for _, a := range attempts {
+		r, ok := t.rows.take(a.Delivery)
+		if !ok {
+			continue
+		}
+		if a.Number == 1 && a.State == pombo.Delivered {
+			made = append(made, r)
+			counted[r.id] = settled{webhook: r.webhook, since: time.UnixMilli(r.created).UTC()}
+		} else {
+			others = append(others, r)
+		}
+	}
+	if err := t.insertRows(ctx, made, pombo.Delivered); err != nil {
+		return err
+	}
+	return t.insertRows(ctx, others, pombo.Pending)
+}
+
 // settleFirst records attempts that were the first of their delivery, and made it.
 func (t *txn) settleFirst(ctx context.Context, attempts []pombo.Attempt, counted map[int64]settled) error {
 	ids := make([]int64, 0, len(attempts))
 	for _, a := range attempts {
-		if a.Number == 1 && a.State == pombo.Delivered {
+		if _, done := counted[a.Delivery]; !done && a.Number == 1 && a.State == pombo.Delivered {
 			ids = append(ids, a.Delivery)
 		}
 	}

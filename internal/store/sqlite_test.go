@@ -197,12 +197,19 @@ func checkFull(t *testing.T, s *store.Store, i pombo.Instance, w pombo.Webhook, 
 	if len(failed) == 0 {
 		t.Fatal("the disk never was full")
 	}
+	full := true
 	check := func() {
 		t.Helper()
+		if int(reported.Load()) != len(acked) {
+			t.Errorf("%d reported, %d acknowledged", reported.Load(), len(acked))
+		}
 		ds, err := s.Pending(ctx, w.ID, 0, 100000)
+		if full && errors.Is(err, store.ErrUnavailable) {
+			return // there was no room for rows that were left for later
+		}
 		must(t, err)
-		if len(ds) != len(acked) || int(reported.Load()) != len(acked) {
-			t.Errorf("%d stored, %d reported, %d acknowledged", len(ds), reported.Load(), len(acked))
+		if len(ds) != len(acked) {
+			t.Errorf("%d stored, %d acknowledged", len(ds), len(acked))
 		}
 		for _, d := range ds {
 			if !acked[d.Event.Key] {
@@ -212,6 +219,7 @@ func checkFull(t *testing.T, s *store.Store, i pombo.Instance, w pombo.Webhook, 
 	}
 	check()
 	makeRoom()
+	full = false
 	for _, key := range failed {
 		must(t, s.Append(ctx, event(i, key), event(i, key+"+")))
 		acked[key], acked[key+"+"] = true, true

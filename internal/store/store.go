@@ -53,7 +53,7 @@ type Options struct {
 	// kind of operation in it ("append", "settle", "put webhook", "create
 	// instance", "update instance", "delete instance", "put sent message",
 	// "put history", "tell history", "end history", "clear history",
-	// "sessions", "import", "housekeeping"), and with "read" before a read. An
+	// "sessions", "import", "housekeeping", "rows"), and with "read" before a read. An
 	// error stands for a database that fails. Before a commit it is asked with
 	// "written", and after it with "committed": an error there stands for an answer
 	// that was lost.
@@ -87,8 +87,10 @@ type Store struct {
 	digest      func(texts ...string) int64 // digest; tests take one that clashes
 	hooks       atomic.Pointer[registry]
 
-	insertEvent, insertDelivery, settleFirst, settle, insertAttempt bulk
-	insertSent, pending, pendingInLane, parked                      statement
+	insertEvent, insertRow, settleFirst, settle, insertAttempt bulk
+	insertSent, pending, pendingInLane, parked                 statement
+	// unwritten is how many deliveries have no row yet.
+	unwritten atomic.Int64
 
 	queue    *queue
 	stopped  chan struct{} // closed when Close begins
@@ -156,7 +158,10 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 		return fmt.Errorf("reading webhooks: %w", err)
 	}
 	s.hooks.Store(hooks)
-	c := &committer{s: s}
+	c := &committer{s: s, rows: newUnwritten()}
+	if err := c.recoverRows(ctx); err != nil {
+		return fmt.Errorf("writing the rows of deliveries that were left out: %w", err)
+	}
 	if err := s.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM pombo_delivery`).Scan(&c.lastID); err != nil {
 		return fmt.Errorf("reading the newest delivery: %w", err)
 	}
@@ -179,17 +184,13 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 
 func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 	plain := func(n int) []string { return make([]string, n) }
-	numbers := ""
-	if s.dialect == dialectPostgres {
-		numbers = insertDeliveryTailPostgres
-	}
 	for _, b := range []struct {
 		into       *bulk
 		head, tail string
 		casts      []string
 	}{
 		{&s.insertEvent, insertEventHead, insertEventTail, plain(eventColumns)},
-		{&s.insertDelivery, insertDeliveryHead, numbers, plain(deliveryColumns)},
+		{&s.insertRow, insertRowHead, "", plain(rowColumns)},
 		{&s.settleFirst, settleFirstHead, settleFirstTail, plain(1)},
 		{&s.settle, settleHead, settleTail, settleCasts},
 		{&s.insertAttempt, insertAttemptHead, insertAttemptTail, plain(attemptColumns)},

@@ -240,6 +240,9 @@ func (s *Store) Webhooks(ctx context.Context) ([]pombo.Webhook, error) {
 	if err := s.askFault("read"); err != nil {
 		return nil, unavailable(doing, err)
 	}
+	if err := s.allRows(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT `+webhookColumns+`
 		FROM pombo_webhook w LEFT JOIN pombo_instance i ON i.id = w.instance_id
