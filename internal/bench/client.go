@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,12 +19,14 @@ type postOrder struct {
 	Events      int
 	Chats       int
 	Concurrency int
+	Rate        float64 // events/s; 0: as fast as it goes
 }
 
 // work is what doing an order took.
 type work struct {
 	Began int64         // in ns since 1970
 	CPU   time.Duration // of the process
+	Sent  []int64       // by chat and number, if there is a rate: when it was its turn, in ns since 1970
 }
 
 func clientOrders() map[string]handler {
@@ -48,11 +49,11 @@ func postAll(ctx context.Context, o postOrder) (any, error) {
 		return nil, err
 	}
 	w := work{Began: time.Now().UnixNano()}
-	var next atomic.Int64
+	turns := make(chan int, o.Events)
 	g, ctx := errgroup.WithContext(ctx)
 	for range o.Concurrency {
 		g.Go(func() error {
-			for i := next.Add(1) - 1; i < int64(o.Events); i = next.Add(1) - 1 {
+			for i := range turns {
 				if err := postOnce(ctx, client, o.URL, bodies[i]); err != nil {
 					return err
 				}
@@ -60,6 +61,19 @@ func postAll(ctx context.Context, o postOrder) (any, error) {
 			return nil
 		})
 	}
+	if o.Rate == 0 {
+		for i := range o.Events {
+			turns <- i
+		}
+	} else {
+		w.Sent = make([]int64, o.Events)
+		load.paced(ctx, o.Events, o.Rate, func(i int) {
+			s := load.stamp(i)
+			w.Sent[s.Chat*(o.Events/o.Chats)+s.N] = time.Now().UnixNano()
+			turns <- i
+		})
+	}
+	close(turns)
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}

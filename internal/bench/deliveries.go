@@ -59,9 +59,10 @@ type delivering struct {
 	made     int // databases so far
 	runs     int // so far
 
-	bare                 burstFigures
+	bare, paced          burstFigures // of the bare client
 	bursts               [len(bursts)]burstFigures
 	disk                 []float64 // ms, the 99th percentile of fsync
+	barePaced            []float64 // ms, the 99th percentile of the bare client at a rate
 	drainRate, drainCPU  []float64
 	drainPeaks           peaks
 	half                 steadyFigures
@@ -117,7 +118,7 @@ func (d *delivering) opened(ctx context.Context, folder string, o openOrder) (*c
 
 // compare lets the bare client and then the gateway deliver the same events.
 func (d *delivering) compare(ctx context.Context, i int) error {
-	if err := d.postBare(ctx, &d.bare); err != nil {
+	if _, err := d.postBare(ctx, &d.bare, d.events/loadChats*loadChats, 0); err != nil {
 		return fmt.Errorf("the bare client: %w", err)
 	}
 	for k := range bursts {
@@ -131,32 +132,44 @@ func (d *delivering) compare(ctx context.Context, i int) error {
 	return nil
 }
 
-func (d *delivering) postBare(ctx context.Context, f *burstFigures) (err error) {
+// postBare lets the bare client post events, as fast as it goes, or at a rate: then it
+// returns how long each took from its turn to its arrival.
+func (d *delivering) postBare(ctx context.Context, f *burstFigures, events int, rate float64) (latencies []time.Duration, err error) {
 	c, err := d.startChild("client")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	run, events := d.newRun(), d.events/loadChats*loadChats
-	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: events / loadChats}); err != nil {
-		return err
+	run := d.newRun()
+	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: events / loadChats, Times: rate > 0}); err != nil {
+		return nil, err
 	}
 	used, err := d.using(ctx, nil, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var w work
-	if err := c.call(ctx, "post", postOrder{URL: hookURL(0, d.port), Run: run, Events: events, Chats: loadChats, Concurrency: posters}, &w); err != nil {
-		return err
+	o := postOrder{URL: hookURL(0, d.port), Run: run, Events: events, Chats: loadChats, Concurrency: posters, Rate: rate}
+	if err := c.call(ctx, "post", o, &w); err != nil {
+		return nil, err
 	}
 	a, err := d.arrivals(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	u, err := used()
 	f.rate = append(f.rate, perSecond(events, w.Began, a.Last))
 	f.cpu, f.receiver = append(f.cpu, perEvent(w.CPU, events)), append(f.receiver, perEvent(u.receiver, events))
-	return err
+	return between(w.Sent, a.At), err
+}
+
+// between returns how long it was from each of from to each of to.
+func between(from, to []int64) []time.Duration {
+	all := make([]time.Duration, len(from))
+	for i := range all {
+		all[i] = time.Duration(to[i] - from[i])
+	}
+	return all
 }
 
 func perSecond(n int, from, to int64) float64 { return float64(n) / time.Duration(to-from).Seconds() }

@@ -24,6 +24,12 @@ func (d *delivering) steadies(ctx context.Context) error {
 			return err
 		}
 		d.disk = append(d.disk, milliseconds(percentile(times, 99)))
+		bare, err := d.postBare(ctx, &d.paced, perChat(rate, d.bench.steady/2)*loadChats, rate)
+		if err != nil {
+			return fmt.Errorf("the bare client at a rate: %w", err)
+		}
+		d.barePaced = append(d.barePaced, milliseconds(percentile(bare, 99)))
+		d.say("deliveries: at %.0f/s the bare client alone has a p99 of %.1f ms, %.0f µs each, fsync %.1f ms", rate, d.barePaced[i], d.paced.cpu[i], d.disk[i])
 		for _, s := range []struct {
 			name   string
 			folder string
@@ -85,11 +91,16 @@ func (d *delivering) situation(ctx context.Context, name, folder string, o openO
 	return nil
 }
 
+// perChat is how many events of a chat come at a rate in a time.
+func perChat(rate float64, length time.Duration) int {
+	return max(int(rate*length.Seconds())/loadChats, 1)
+}
+
 // load appends at a rate for a time.
 func (d *delivering) load(ctx context.Context, g *child, name string, instances int, rate float64, length time.Duration, f *steadyFigures) error {
-	perChat := max(int(rate*length.Seconds())/loadChats, 1)
-	events, run := perChat*loadChats, d.newRun()
-	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: perChat, Ordered: true, Times: true}); err != nil {
+	each := perChat(rate, length)
+	events, run := each*loadChats, d.newRun()
+	if err := d.expect(ctx, expectation{Run: run, Chats: loadChats, PerChat: each, Ordered: true, Times: true}); err != nil {
 		return err
 	}
 	used, err := d.using(ctx, g, name)
@@ -108,10 +119,7 @@ func (d *delivering) load(ctx context.Context, g *child, name string, instances 
 	if err != nil || f == nil {
 		return err
 	}
-	latencies := make([]time.Duration, events)
-	for i := range latencies {
-		latencies[i] = time.Duration(a.At[i] - sent.Sent[i])
-	}
+	latencies := between(sent.Sent, a.At)
 	f.p50 = append(f.p50, milliseconds(percentile(latencies, 50)))
 	f.p99 = append(f.p99, milliseconds(percentile(latencies, 99)))
 	f.longest = append(f.longest, milliseconds(percentile(latencies, 100)))
@@ -171,6 +179,8 @@ func (d *delivering) report() {
 		return
 	}
 	half := fmt.Sprintf("%.0f events/s", median(d.bursts[0].rate)/2)
+	r.add(half+", the bare client, which stores nothing: its turn to arrival, p99", "ms", goal{}, d.barePaced...)
+	r.add("— its processor time", "µs/event", goal{}, d.paced.cpu...)
 	for _, s := range []struct {
 		name      string
 		f         *steadyFigures

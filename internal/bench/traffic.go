@@ -115,22 +115,27 @@ func (g *gatewayChild) steady(ctx context.Context, o loadOrder) (any, error) {
 			return nil
 		})
 	}
-	began := time.Now()
-	for i := range o.Events {
-		due := began.Add(time.Duration(float64(i) / o.Rate * float64(time.Second)))
-		if wait := time.Until(due); wait > 0 {
-			if err := pause(ctx, wait); err != nil {
-				break // one of the appenders failed; Wait tells why
-			}
-		}
+	t.paced(ctx, o.Events, o.Rate, func(i int) {
 		s := t.stamp(i)
 		r.Sent[s.Chat*perChat+s.N] = time.Now().UnixNano()
 		lines[s.Chat] <- i
-	}
+	})
 	for _, l := range lines {
 		close(l)
 	}
 	return r, group.Wait()
+}
+
+// paced calls do for n events, rate of them a second, until ctx ends.
+func (traffic) paced(ctx context.Context, n int, rate float64, do func(i int)) {
+	began := time.Now()
+	for i := range n {
+		due := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+		if wait := time.Until(due); wait > 0 && pause(ctx, wait) != nil {
+			return
+		}
+		do(i)
+	}
 }
 
 // fill appends a backlog for the webhook that is down, as fast as it goes: several
