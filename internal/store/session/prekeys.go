@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strconv"
 
-	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/util/keys"
 )
 
@@ -30,14 +29,7 @@ func (d *Device) GetPreKey(ctx context.Context, id uint32) (*keys.PreKey, error)
 	} else if err != nil {
 		return nil, err
 	}
-	return newPreKey(id, private)
-}
-
-func newPreKey(id uint32, private []byte) (*keys.PreKey, error) {
-	if len(private) != 32 {
-		return nil, sqlstore.ErrInvalidLength
-	}
-	return &keys.PreKey{KeyPair: *keys.NewKeyPairFromPrivateKey([32]byte(private)), KeyID: id}, nil
+	return loadPreKey(id, private)
 }
 
 // RemovePreKey removes a prekey that has been used.
@@ -68,7 +60,7 @@ func (d *Device) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.Pre
 		if err := rows.Scan(&id, &private); err != nil {
 			return err
 		}
-		k, err := newPreKey(id, private)
+		k, err := loadPreKey(id, private)
 		found = append(found, k)
 		return err
 	})
@@ -91,7 +83,11 @@ func (d *Device) generate(ctx context.Context, n int, uploaded bool) ([]*keys.Pr
 	w := &Writes{}
 	made := make([]*keys.PreKey, n)
 	for i := range made {
-		made[i] = keys.NewPreKey(last + 1 + uint32(i))
+		k, err := newPreKey(last + 1 + uint32(i))
+		if err != nil {
+			return nil, err
+		}
+		made[i] = k
 		w.run(d.c.q.insertPreKey, d.jid, int64(made[i].KeyID), made[i].Priv[:], uploaded)
 	}
 	return made, d.through(ctx, nil, w)
