@@ -19,6 +19,7 @@ const (
 	lidKind                       // a: phone number → LID; of no device
 	numberKind                    // a: LID → phone number; of no device; in the cache only
 	migratedKind                  // a: user whose sessions have moved to the LID; in the cache only
+	unusedKind                    // a: user under whose addresses nothing is committed; in the cache only
 	contactKind                   // a: JID; in the cache only
 	pushKind                      // a: JID of a contact; the name it gives itself; never in the cache
 	businessKind                  // a: JID of a contact; its verified name; never in the cache

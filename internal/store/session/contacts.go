@@ -48,6 +48,9 @@ func (d *Device) waitingNames(ctx context.Context, user types.JID) map[kind]stri
 	return names
 }
 
+// contactSize is about what a contact takes in memory besides its texts.
+const contactSize = 100
+
 func (d *Device) committedContact(ctx context.Context, user types.JID) (types.ContactInfo, error) {
 	k := d.key(contactKind, user.String())
 	if v, ok := d.c.cache.get(k); ok {
@@ -62,7 +65,7 @@ func (d *Device) committedContact(ctx context.Context, user types.JID) (types.Co
 	}
 	info.Found = err == nil
 	size := len(info.FirstName) + len(info.FullName) + len(info.PushName) + len(info.BusinessName) + len(info.RedactedPhone)
-	keep(k, info, size+100)
+	keep(k, info, size+contactSize)
 	return info, nil
 }
 

@@ -138,16 +138,27 @@ func (d *Device) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (map[ty
 
 // PutLIDMapping notes the LID of a phone number. It comes with every message, most
 // often the same, and goes with the next commit: that of the message, or of what is
-// sent to it.
+// sent to it. A contact who is not in the cache is read as a whole: see meet.
 func (d *Device) PutLIDMapping(ctx context.Context, lid, pn types.JID) error {
 	if lid.Server != types.HiddenUserServer || pn.Server != types.DefaultUserServer {
 		return fmt.Errorf("%s and %s are not a LID and a phone number", lid, pn)
 	}
-	known, err := d.lidOf(ctx, pn.User)
-	if err != nil || known == lid.User {
-		return err
+	k := key{kind: lidKind, a: pn.User}
+	var known string
+	if e, ok := d.pending(ctx, k, false); ok {
+		known = string(e.value)
+	} else if v, ok := d.c.cache.get(k); ok {
+		known, _ = v.(string)
+	} else {
+		var err error
+		if known, err = d.meet(ctx, lid, pn); err != nil {
+			return err
+		}
 	}
-	return d.ride(ctx, key{kind: lidKind, a: pn.User}, &entry{value: []byte(lid.User)})
+	if known == lid.User {
+		return nil
+	}
+	return d.ride(ctx, k, &entry{value: []byte(lid.User)})
 }
 
 // ride lets a change go with the next commit.

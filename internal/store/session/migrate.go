@@ -28,19 +28,20 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	// it: what this device commits is among the riders until it can be read.
 	keep, done := d.tally.reading(d.c.cache, addressed(from+":"))
 	defer done()
-	old, err := d.under(ctx, from+":")
+	old, err := d.under(ctx, from)
 	if err != nil {
 		return err
 	}
 	if len(old) == 0 {
 		keep(d.key(migratedKind, from), true, 0)
+		d.c.cache.remove(d.key(unusedKind, from)) // it was for this
 		return nil
 	}
 	if err := d.lock(ctx); err != nil {
 		return err
 	}
 	defer d.unlock()
-	if old, err = d.under(ctx, from+":"); err != nil {
+	if old, err = d.under(ctx, from); err != nil {
 		return err
 	}
 	changes := make(overlay, 2*len(old))
@@ -63,10 +64,14 @@ func (d *Device) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	return nil
 }
 
-// under returns what is kept under addresses that begin with prefix, with the
-// changes that are not committed.
-func (d *Device) under(ctx context.Context, prefix string) (overlay, error) {
+// under returns what is kept under a user's addresses, with the changes that are not
+// committed.
+func (d *Device) under(ctx context.Context, user string) (overlay, error) {
+	prefix := user + ":"
 	waiting := d.ridersUnder(prefix) // first: what is committed meanwhile is found below
+	if _, unused := d.c.cache.get(d.key(unusedKind, user)); unused {
+		return waiting, nil
+	}
 	found := overlay{}
 	err := d.c.read(ctx, d.c.q.moved, []any{d.jid, prefix}, func(rows *sql.Rows) error {
 		k := key{jid: d.jid}
@@ -103,5 +108,6 @@ func (c *Container) mayMove(jid, address string) {
 	user, _, _ := strings.Cut(address, ":")
 	if !strings.Contains(user, "_") { // LIDs have an agent
 		c.cache.remove(key{jid: jid, kind: migratedKind, a: user})
+		c.cache.remove(key{jid: jid, kind: unusedKind, a: user})
 	}
 }

@@ -76,7 +76,7 @@ type queries struct {
 	tables []table
 
 	deleteSessions, deleteIdentities                                      string
-	moved                                                                 string
+	moved, meet                                                           string
 	getSession, getIdentity, getSenderKey                                 string
 	getPreKey, lastPreKey, unuploadedPreKeys                              string
 	insertPreKey, removePreKey, uploadedPreKeys                           string
@@ -102,16 +102,18 @@ func prefixed(postgres bool, column string, n int) string {
 func newQueries(postgres bool, form func(string) string) *queries {
 	q := &queries{form: form}
 	at := func(column string) string { return prefixed(postgres, column, 2) }
+	// One statement, since it is asked of every new contact.
+	moved := fmt.Sprintf(`SELECT %d, their_id, '', session FROM whatsmeow_sessions WHERE our_jid = $1 AND `, sessionKind) + at("their_id") +
+		fmt.Sprintf(` UNION ALL SELECT %d, their_id, '', identity FROM whatsmeow_identity_keys WHERE our_jid = $1 AND `, identityKind) + at("their_id") +
+		fmt.Sprintf(` UNION ALL SELECT %d, chat_id, sender_id, sender_key FROM whatsmeow_sender_keys WHERE our_jid = $1 AND `, senderKeyKind) + at("sender_id")
 	for text, into := range map[string]*string{
 		`SELECT session FROM whatsmeow_sessions WHERE our_jid = $1 AND their_id = $2`:                         &q.getSession,
 		`SELECT identity FROM whatsmeow_identity_keys WHERE our_jid = $1 AND their_id = $2`:                   &q.getIdentity,
 		`SELECT sender_key FROM whatsmeow_sender_keys WHERE our_jid = $1 AND chat_id = $2 AND sender_id = $3`: &q.getSenderKey,
 		`DELETE FROM whatsmeow_sessions WHERE our_jid = $1 AND ` + at("their_id"):                             &q.deleteSessions,
 		`DELETE FROM whatsmeow_identity_keys WHERE our_jid = $1 AND ` + at("their_id"):                        &q.deleteIdentities,
-		// One statement, since it is asked of every new contact.
-		fmt.Sprintf(`SELECT %d, their_id, '', session FROM whatsmeow_sessions WHERE our_jid = $1 AND `, sessionKind) + at("their_id") +
-			fmt.Sprintf(` UNION ALL SELECT %d, their_id, '', identity FROM whatsmeow_identity_keys WHERE our_jid = $1 AND `, identityKind) + at("their_id") +
-			fmt.Sprintf(` UNION ALL SELECT %d, chat_id, sender_id, sender_key FROM whatsmeow_sender_keys WHERE our_jid = $1 AND `, senderKeyKind) + at("sender_id"): &q.moved,
+		moved:          &q.moved,
+		meeting(moved): &q.meet,
 
 		`SELECT key FROM whatsmeow_pre_keys WHERE jid = $1 AND key_id = $2`:                                       &q.getPreKey,
 		`SELECT COALESCE(MAX(key_id), 0) FROM whatsmeow_pre_keys WHERE jid = $1`:                                  &q.lastPreKey,
