@@ -13,7 +13,7 @@ const (
 	sessionKind   kind = iota + 1 // a: address
 	identityKind                  // a: address
 	senderKeyKind                 // a: group, b: address of the sender
-	preKeyKind                    // a: ID; never in the cache
+	preKeyKind                    // a: ID; in the cache only until it is used
 	secretKind                    // a: chat and sender, b: message; never in the cache
 	bufferKind                    // a: hash; never in the cache
 	lidKind                       // a: phone number → LID; of no device

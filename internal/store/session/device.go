@@ -273,7 +273,10 @@ func (r row) cached() key {
 // been.
 func (c *Container) settled(r row, err error) {
 	switch r.kind {
-	case preKeyKind, secretKind, bufferKind:
+	case secretKind, bufferKind:
+		return
+	case preKeyKind:
+		c.cache.remove(r.key)
 		return
 	case lidKind:
 		c.settledLID(r, err)

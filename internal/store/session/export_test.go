@@ -18,3 +18,5 @@ func (d *Device) CommittingLID(pn types.JID) (end func()) {
 
 // Forget drops what waits for a commit.
 func (d *Device) Forget() { d.riders = overlay{} }
+
+func (d *Device) CommittingPreKey(id uint32) (end func()) { return d.tally.begin(false, d.preKey(id)) }

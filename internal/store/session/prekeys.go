@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strconv"
 
 	"go.mau.fi/whatsmeow/util/keys"
@@ -17,19 +16,39 @@ func preKeyID(s string) int64 {
 	return id
 }
 
+// ahead is how many prekeys are read at once: they are used one after the other, in
+// about the order in which WhatsApp got them.
+const ahead = 8
+
 // GetPreKey returns a prekey, nil if there is none: it may have been used.
 func (d *Device) GetPreKey(ctx context.Context, id uint32) (*keys.PreKey, error) {
-	if _, used := d.pending(ctx, d.preKey(id), true); used {
+	k := d.preKey(id)
+	if _, used := d.pending(ctx, k, true); used {
 		return nil, nil
 	}
-	var private []byte
-	err := d.c.reads.QueryRowContext(ctx, d.c.q.getPreKey, d.jid, int64(id)).Scan(&private)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	} else if err != nil {
+	if v, ok := d.c.cache.get(k); ok {
+		private, _ := v.([]byte)
+		return loadPreKey(id, private)
+	}
+	var wanted []byte
+	keep, done := d.tally.reading(d.c.cache, func(k key) bool { return k.kind == preKeyKind })
+	defer done()
+	err := d.c.read(ctx, d.c.q.getPreKeys, []any{d.jid, int64(id), int64(id) + ahead}, func(rows *sql.Rows) error {
+		var next uint32
+		var private []byte
+		if err := rows.Scan(&next, &private); err != nil {
+			return err
+		}
+		if next == id {
+			wanted = private
+		}
+		keep(d.preKey(next), private, len(private))
+		return nil
+	})
+	if err != nil || wanted == nil {
 		return nil, err
 	}
-	return loadPreKey(id, private)
+	return loadPreKey(id, wanted)
 }
 
 // RemovePreKey removes a prekey that has been used.

@@ -78,7 +78,7 @@ type queries struct {
 	deleteSessions, deleteIdentities                                      string
 	moved, meet                                                           string
 	getSession, getIdentity, getSenderKey                                 string
-	getPreKey, lastPreKey, unuploadedPreKeys                              string
+	getPreKeys, lastPreKey, unuploadedPreKeys                             string
 	insertPreKey, removePreKey, uploadedPreKeys                           string
 	countPreKeys, getSecret                                               string
 	dropOldLID, putLID, getLID, getNumber                                 string
@@ -115,7 +115,7 @@ func newQueries(postgres bool, form func(string) string) *queries {
 		moved:          &q.moved,
 		meeting(moved): &q.meet,
 
-		`SELECT key FROM whatsmeow_pre_keys WHERE jid = $1 AND key_id = $2`:                                       &q.getPreKey,
+		`SELECT key_id, key FROM whatsmeow_pre_keys WHERE jid = $1 AND key_id >= $2 AND key_id < $3`:              &q.getPreKeys,
 		`SELECT COALESCE(MAX(key_id), 0) FROM whatsmeow_pre_keys WHERE jid = $1`:                                  &q.lastPreKey,
 		`SELECT key_id, key FROM whatsmeow_pre_keys WHERE jid = $1 AND uploaded = false ORDER BY key_id LIMIT $2`: &q.unuploadedPreKeys,
 		`INSERT INTO whatsmeow_pre_keys (jid, key_id, key, uploaded) VALUES ($1, $2, $3, $4)`:                     &q.insertPreKey,
