@@ -27,6 +27,7 @@ type Network struct {
 	transport http.RoundTripper
 	props     *waCompanionReg.DeviceProps
 	histories chan struct{} // a token for each part of a history that is in memory
+	warm      *warm
 }
 
 // New makes a Network. Errors: a version that is not three numbers, a patience
@@ -38,7 +39,9 @@ func New(o Options) (*Network, error) {
 	if o.QRLimit == 0 {
 		o.QRLimit = 30
 	}
-	n := &Network{o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport, histories: make(chan struct{}, historiesAtOnce)}
+	n := &Network{
+		o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport, histories: make(chan struct{}, historiesAtOnce), warm: newWarm(),
+	}
 	if o.Patience > maxPatience {
 		return nil, fmt.Errorf("a patience of %s is too long: at most %s", o.Patience, maxPatience)
 	}

@@ -36,7 +36,8 @@ func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
 		"message": func(ctx context.Context, n *waBinary.Node) {
 			if l.tellUnavailable(n) {
 				defer l.confirmer.watch(n)()
-				handlers.HandleEncryptedMessage(context.WithValue(ctx, stanzaKey{}, n), n)
+				ctx := context.WithValue(ctx, stanzaKey{}, n)
+				l.s.n.warm.run(func() { handlers.HandleEncryptedMessage(ctx, n) })
 			}
 		},
 		"receipt": func(ctx context.Context, n *waBinary.Node) {
