@@ -68,12 +68,13 @@ type table struct {
 
 // bulkSizes are the numbers of rows that one statement writes: few, so that few
 // statements have to be kept compiled. The last is 1.
-var bulkSizes = [...]int{32, 8, 1}
+var bulkSizes = [...]int{32, 8, 4, 2, 1}
 
 // queries are the statements in the form of the database.
 type queries struct {
-	form   func(string) string
-	tables []table
+	form     func(string) string
+	postgres bool
+	tables   []table
 
 	deleteSessions, deleteIdentities                                      string
 	moved, meet                                                           string
@@ -100,7 +101,7 @@ func prefixed(postgres bool, column string, n int) string {
 }
 
 func newQueries(postgres bool, form func(string) string) *queries {
-	q := &queries{form: form}
+	q := &queries{form: form, postgres: postgres}
 	at := func(column string) string { return prefixed(postgres, column, 2) }
 	// One statement, since it is asked of every new contact.
 	moved := fmt.Sprintf(`SELECT %d, their_id, '', session FROM whatsmeow_sessions WHERE our_jid = $1 AND `, sessionKind) + at("their_id") +
@@ -150,7 +151,7 @@ func newQueries(postgres bool, form func(string) string) *queries {
 		q.getSessions[i] = form(`SELECT their_id, session FROM whatsmeow_sessions WHERE our_jid = $1 AND their_id IN (` + placeholders(2, n) + `)`)
 		q.getLIDs[i] = form(`SELECT pn, lid FROM whatsmeow_lid_map WHERE pn IN (` + placeholders(1, n) + `)`)
 	}
-	q.tables = newTables(form)
+	q.tables = newTables(postgres, form)
 	return q
 }
 
@@ -182,7 +183,7 @@ func placeholders(first, n int) string {
 	return b.String()
 }
 
-func newTables(form func(string) string) []table {
+func newTables(postgres bool, form func(string) string) []table {
 	upsert := func(head string, columns int, tail string) (texts [len(bulkSizes)]string) {
 		for i, n := range bulkSizes {
 			rows := make([]string, n)
@@ -202,7 +203,7 @@ func newTables(form func(string) string) []table {
 			text: true,
 		}
 	}
-	return []table{
+	tables := []table{
 		{
 			kind: sessionKind,
 			upsert: upsert(`INSERT INTO whatsmeow_sessions (our_jid, their_id, session)`, 3,
@@ -237,6 +238,17 @@ func newTables(form func(string) string) []table {
 		name(pushKind, "push_name"),
 		name(businessKind, "business_name"),
 	}
+	if !postgres {
+		// Whoever had the LID or the number before has it no more. PostgreSQL takes two
+		// statements for that: see applyOther.
+		tables = append(tables, table{
+			kind:   lidKind,
+			upsert: upsert(`INSERT OR REPLACE INTO whatsmeow_lid_map (pn, lid)`, 2, ``),
+			args:   func(r row) []any { return []any{r.a} },
+			text:   true,
+		})
+	}
+	return tables
 }
 
 // Apply makes writes in a transaction; what they say of one thing, the last says.
@@ -320,6 +332,9 @@ func (c *Container) applyOther(ctx context.Context, tx *sql.Tx, r row) error {
 	case preKeyKind: // only used ones
 		_, err = tx.ExecContext(ctx, c.q.removePreKey, r.jid, preKeyID(r.a))
 	case lidKind:
+		if !c.q.postgres {
+			return nil // a table
+		}
 		if _, err = tx.ExecContext(ctx, c.q.dropOldLID, string(r.value), r.a); err == nil {
 			_, err = tx.ExecContext(ctx, c.q.putLID, string(r.value), r.a)
 		}
