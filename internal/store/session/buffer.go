@@ -73,7 +73,7 @@ func (d *Device) GetBufferedEvent(ctx context.Context, hash [32]byte) (*store.Bu
 	}
 	var event store.BufferedEvent
 	var sent, inserted int64
-	err := d.c.reads.QueryRowContext(ctx, d.c.q.getBuffered, d.jid, hash[:]).Scan(&event.Plaintext, &sent, &inserted)
+	err := d.c.readOne(ctx, d.c.q.getBuffered, []any{d.jid, hash[:]}, &event.Plaintext, &sent, &inserted)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	} else if err != nil {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 
 	"go.mau.fi/whatsmeow/store"
@@ -59,17 +58,20 @@ func (d *Device) committedContact(ctx context.Context, user types.JID) (types.Co
 	}
 	keep, done := d.tally.reading(d.c.cache, one(k))
 	defer done()
-	info, err := scanContact(d.c.reads.QueryRowContext(ctx, d.c.q.getContact, d.jid, user))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var info types.ContactInfo
+	err := d.c.read(ctx, d.c.q.getContact, []any{d.jid, user}, func(rows *sql.Rows) (err error) {
+		info, err = scanContact(rows)
+		return err
+	})
+	if err != nil {
 		return types.ContactInfo{}, err
 	}
-	info.Found = err == nil
 	size := len(info.FirstName) + len(info.FullName) + len(info.PushName) + len(info.BusinessName) + len(info.RedactedPhone)
 	keep(k, info, size+contactSize)
 	return info, nil
 }
 
-func scanContact(row interface{ Scan(...any) error }, more ...any) (types.ContactInfo, error) {
+func scanContact(row *sql.Rows, more ...any) (types.ContactInfo, error) {
 	var first, full, push, business, phone sql.NullString
 	err := row.Scan(append(more, &first, &full, &push, &business, &phone)...)
 	return types.ContactInfo{

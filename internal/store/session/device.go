@@ -137,7 +137,7 @@ func (d *Device) view(ctx context.Context, k key, unit bool, query string, args 
 	keep, done := d.tally.reading(d.c.cache, one(k))
 	defer done()
 	var value []byte
-	err := d.c.reads.QueryRowContext(ctx, query, args...).Scan(&value)
+	err := d.c.readOne(ctx, query, args, &value)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		keep(k, nil, 0)
@@ -300,8 +300,43 @@ func (c *Container) settled(r row, err error) {
 }
 
 // read calls scan for each row.
+//
+// database/sql starts a goroutine for each reading with a context that can end. On
+// SQLite nothing takes long but to wait for a connection, so the context is for that.
 func (c *Container) read(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
-	rows, err := c.reads.QueryContext(ctx, query, args...)
+	if c.q.postgres {
+		return scanRows(ctx, c.reads, query, args, scan)
+	}
+	conn, err := c.reads.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return scanRows(context.WithoutCancel(ctx), conn, query, args, scan)
+}
+
+// readOne scans the first row; sql.ErrNoRows: there is none.
+func (c *Container) readOne(ctx context.Context, query string, args []any, into ...any) error {
+	found := false
+	err := c.read(ctx, query, args, func(rows *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return rows.Scan(into...)
+	})
+	if err == nil && !found {
+		return sql.ErrNoRows
+	}
+	return err
+}
+
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func scanRows(ctx context.Context, in queryer, query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := in.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

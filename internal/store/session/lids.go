@@ -74,7 +74,7 @@ func (c *Container) lookUp(ctx context.Context, k key, query string) (string, er
 	keep, done := c.tally("").reading(c.cache, one(k))
 	defer done()
 	var user string
-	err := c.reads.QueryRowContext(ctx, query, k.a).Scan(&user)
+	err := c.readOne(ctx, query, []any{k.a}, &user)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func open(t *testing.T, o store.Options) *store.Store {
 	return s
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func must(t *testing.T, err error) {
 }
 
 // pair makes a device.
-func pair(t *testing.T, in wastore.DeviceContainer, d *wastore.Device) *session.Device {
+func pair(t testing.TB, in wastore.DeviceContainer, d *wastore.Device) *session.Device {
 	t.Helper()
 	d.ID = &deviceJID
 	d.LID = types.JID{User: "1001", Device: 1, Server: types.HiddenUserServer}
@@ -207,32 +208,32 @@ func (w *plainWriter) Write(ctx context.Context, writes *session.Writes, _ ...po
 	return tx.Commit()
 }
 
-// bare makes a device on a database of its own, which cannot be read any more when
-// shut is called.
-func bare(t *testing.T) (d *session.Device, writes *sql.DB, shut func()) {
+// bare makes a device on a database of its own, with the pools in which it is written
+// and read.
+func bare(t *testing.T) (d *session.Device, writes, reads *sql.DB) {
 	t.Helper()
 	dsn := "file:" + filepath.Join(t.TempDir(), "bare.db") + "?_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)"
 	writes, err := sql.Open("sqlite", dsn)
 	must(t, err)
-	reads, err := sql.Open("sqlite", dsn)
+	reads, err = sql.Open("sqlite", dsn)
 	must(t, err)
 	t.Cleanup(func() { must(t, writes.Close()); must(t, reads.Close()) })
 	devices := sqlstore.NewWithDB(writes, "sqlite3", nil)
 	must(t, devices.Upgrade(t.Context()))
 	w := &plainWriter{db: writes}
 	w.to = session.New(session.Options{Devices: devices, Reads: reads, Form: func(s string) string { return s }, Writer: w})
-	return pair(t, w.to, w.to.NewDevice()), writes, func() { must(t, reads.Close()) }
+	return pair(t, w.to, w.to.NewDevice()), writes, reads
 }
 
 // Who is met is asked for in the database once, whatever is asked of a stranger.
 func TestMeetReadsOnce(t *testing.T) {
-	d, _, shut := bare(t)
+	d, _, reads := bare(t)
 	ctx := t.Context()
 	if _, err := d.GetBufferedEvent(ctx, [32]byte{1}); err != nil { // reads at the first call
 		t.Fatal(err)
 	}
 	must(t, d.PutLIDMapping(ctx, anaLID, anaPN))
-	shut()
+	must(t, reads.Close())
 	must(t, d.MigratePNToLID(ctx, anaPN, anaLID))
 	if !d.Migrated(anaPN) {
 		t.Error("that nothing had to move was not noted")
@@ -256,4 +257,27 @@ func TestMeetReadsOnce(t *testing.T) {
 	must(t, d.Flush(ctx))
 	must(t, d.PutLIDMapping(ctx, anaLID, anaPN))
 	wantSession(t, d, anaByLID, "ratchet")
+}
+
+// Who waits for a connection to read stops waiting when its context ends.
+func TestReadingEnds(t *testing.T) {
+	d, _, reads := bare(t)
+	reads.SetMaxOpenConns(1)
+	held, err := reads.Conn(t.Context())
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.GetSession(ctx, anaByLID)
+		done <- err
+	}()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("reading without a connection: %v", err)
+	}
+	must(t, held.Close())
+	if _, err := d.GetContact(ctx, anaPN); !errors.Is(err, context.Canceled) {
+		t.Errorf("reading with a context that has ended: %v", err)
+	}
+	wantSession(t, d, anaByLID, "")
 }

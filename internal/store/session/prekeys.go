@@ -96,7 +96,7 @@ func (d *Device) generate(ctx context.Context, n int, uploaded bool) ([]*keys.Pr
 		return nil, nil
 	}
 	var last uint32
-	if err := d.c.reads.QueryRowContext(ctx, d.c.q.lastPreKey, d.jid).Scan(&last); err != nil {
+	if err := d.c.readOne(ctx, d.c.q.lastPreKey, []any{d.jid}, &last); err != nil {
 		return nil, err
 	}
 	w := &Writes{}
@@ -121,6 +121,6 @@ func (d *Device) MarkPreKeysAsUploaded(ctx context.Context, upToID uint32) error
 
 // UploadedPreKeyCount returns how many prekeys WhatsApp has that were not used.
 func (d *Device) UploadedPreKeyCount(ctx context.Context) (count int, err error) {
-	err = d.c.reads.QueryRowContext(ctx, d.c.q.countPreKeys, d.jid).Scan(&count)
+	err = d.c.readOne(ctx, d.c.q.countPreKeys, []any{d.jid}, &count)
 	return count, err
 }

@@ -120,13 +120,13 @@ func TestPreKeysBesideACommit(t *testing.T) {
 
 // Prekeys that follow each other are read together.
 func TestPreKeysReadOnce(t *testing.T) {
-	d, _, shut := bare(t)
+	d, _, reads := bare(t)
 	made, err := d.GetOrGenPreKeys(t.Context(), 8)
 	must(t, err)
 	if !use(t, d, made[0].KeyID) {
 		t.Fatal("the first prekey is not there")
 	}
-	shut()
+	must(t, reads.Close())
 	for _, k := range made[1:] {
 		if !use(t, d, k.KeyID) {
 			t.Errorf("prekey %d is not there", k.KeyID)

@@ -63,7 +63,7 @@ func (d *Device) GetMessageSecret(ctx context.Context, chat, sender types.JID, i
 			}
 		}
 	}
-	err = d.c.reads.QueryRowContext(ctx, d.c.q.getSecret, d.jid, chat1, chat2, sender1, sender2, id).Scan(&secret, &realSender)
+	err = d.c.readOne(ctx, d.c.q.getSecret, []any{d.jid, chat1, chat2, sender1, sender2, id}, &secret, &realSender)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
