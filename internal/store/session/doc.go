@@ -41,5 +41,6 @@
 //
 // All devices share one [cache], bounded by bytes. Only what is committed is in
 // it, so that any entry may be dropped; what is not committed is in overlays
-// besides.
+// besides. A contact who is not in it is read as a whole (meet), since a first
+// message asks for most of it; prekeys are read some at a time.
 package session
