@@ -27,7 +27,7 @@
 // served at once. Settled attempts are not urgent: they ride in the next
 // transaction, or have one of their own within [settleDelay].
 //
-// A delivery's row is written when there is something to tell of it (unwritten.go);
+// A delivery's row is written when there is something to tell of it (rows.go);
 // until then its event's row, which is written in Append's transaction, stands for it.
 // Whoever reads rows of deliveries asks for them first (allRows), so that it shows
 // nowhere.

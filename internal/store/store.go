@@ -53,7 +53,7 @@ type Options struct {
 	// kind of operation in it ("append", "settle", "put webhook", "create
 	// instance", "update instance", "delete instance", "put sent message",
 	// "put history", "tell history", "end history", "clear history",
-	// "sessions", "import", "housekeeping", "rows"), and with "read" before a read. An
+	// "sessions", "import", "housekeeping", "write rows"), and with "read" before a read. An
 	// error stands for a database that fails. Before a commit it is asked with
 	// "written", and after it with "committed": an error there stands for an answer
 	// that was lost.
