@@ -65,7 +65,7 @@ type delivering struct {
 	barePaced            []float64 // ms, the 99th percentile of the bare client at a rate
 	drainRate, drainCPU  []float64
 	drainPeaks           peaks
-	half                 steadyFigures
+	half, least          steadyFigures
 	few, many, deep      steadyFigures
 	manyRatio, deepRatio []float64
 }

@@ -11,13 +11,15 @@ import (
 // steadies measures a steady load, at half of the rate of the bursts, in four
 // situations in turn: the one instance of the burst; then 1,000 instances with one
 // webhook; with 1,000 webhooks; and with one webhook while the deliveries of another,
-// which is down, wait.
+// which is down, wait. Between them comes the burst's instance at half of the rate that
+// a burst must have: a burst that is faster makes the others harder.
 func (d *delivering) steadies(ctx context.Context) error {
 	full := filepath.Join(d.dir, "full")
 	if err := d.fill(ctx, full); err != nil {
 		return fmt.Errorf("making a backlog: %w", err)
 	}
 	rate := median(d.bursts[0].rate) / 2
+	least := leastRatio * median(d.bare.rate) / 2
 	for i := range d.bench.runs {
 		times, err := fsyncTimes(d.bench.dir, time.Second)
 		if err != nil {
@@ -34,15 +36,17 @@ func (d *delivering) steadies(ctx context.Context) error {
 			name   string
 			folder string
 			open   openOrder
+			rate   float64
 			into   *steadyFigures
 		}{
-			{"half", "", openOrder{Instances: bursts[0].instances}, &d.half},
-			{"one", "", openOrder{Instances: steadyInstances}, &d.few},
-			{"many", "", openOrder{Instances: steadyInstances, Each: true}, &d.many},
-			{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, &d.deep},
+			{"half", "", openOrder{Instances: bursts[0].instances}, rate, &d.half},
+			{"least", "", openOrder{Instances: bursts[0].instances}, least, &d.least},
+			{"one", "", openOrder{Instances: steadyInstances}, rate, &d.few},
+			{"many", "", openOrder{Instances: steadyInstances, Each: true}, rate, &d.many},
+			{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, rate, &d.deep},
 		} {
 			last := s.folder != "" && i == d.bench.runs-1
-			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, rate, s.into, last); err != nil {
+			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, s.rate, s.into, last); err != nil {
 				return fmt.Errorf("steady load, %s, run %d: %w", s.name, i+1, err)
 			}
 		}
@@ -51,6 +55,9 @@ func (d *delivering) steadies(ctx context.Context) error {
 	}
 	return nil
 }
+
+// leastRatio is the goal for the rate of a burst, in rates of the bare client.
+const leastRatio = 0.4
 
 // backlogRun stands in the backlog's events, which are spread over as many chats as
 // there are instances.
@@ -165,7 +172,7 @@ func (d *delivering) report() {
 	for k, f := range d.bursts {
 		least := goal{}
 		if k == 0 {
-			least.least = 0.4
+			least.least = leastRatio
 		}
 		r.add(fmt.Sprintf("store and dispatcher, %s, %d appends at a time: first append to last arrival", instances(bursts[k].instances), bursts[k].appenders), "events/s", goal{}, f.rate...)
 		r.add("— ratio to the bare client", "", least, f.ratio...)
@@ -182,16 +189,18 @@ func (d *delivering) report() {
 	r.add(half+", the bare client, which stores nothing: its turn to arrival, p99", "ms", goal{}, d.barePaced...)
 	r.add("— its processor time", "µs/event", goal{}, d.paced.cpu...)
 	for _, s := range []struct {
+		rate      string
 		name      string
 		f         *steadyFigures
 		p99, size goal
 	}{
-		{"1 instance", &d.half, goal{most: 15}, goal{}},
-		{fmt.Sprintf("%d instances, 1 webhook", steadyInstances), &d.few, goal{}, goal{}},
-		{fmt.Sprintf("%d instances, %d webhooks", steadyInstances, steadyInstances), &d.many, goal{}, goal{}},
-		{fmt.Sprintf("%d instances, 1 webhook, ", steadyInstances) + backlog, &d.deep, goal{}, goal{most: 150}},
+		{half, "1 instance", &d.half, goal{most: 15}, goal{}},
+		{fmt.Sprintf("%.0f events/s, half of %.1f of the bare client's rate", leastRatio*median(d.bare.rate)/2, leastRatio), "1 instance", &d.least, goal{}, goal{}},
+		{half, fmt.Sprintf("%d instances, 1 webhook", steadyInstances), &d.few, goal{}, goal{}},
+		{half, fmt.Sprintf("%d instances, %d webhooks", steadyInstances, steadyInstances), &d.many, goal{}, goal{}},
+		{half, fmt.Sprintf("%d instances, 1 webhook, ", steadyInstances) + backlog, &d.deep, goal{}, goal{most: 150}},
 	} {
-		r.add(half+", "+s.name+": append to arrival, p50", "ms", goal{}, s.f.p50...)
+		r.add(s.rate+", "+s.name+": append to arrival, p50", "ms", goal{}, s.f.p50...)
 		r.add("— p99", "ms", s.p99, s.f.p99...)
 		r.add("— longest", "ms", goal{}, s.f.longest...)
 		r.add("— processor time", "µs/event", goal{}, s.f.cpu...)
