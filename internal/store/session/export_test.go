@@ -20,3 +20,6 @@ func (d *Device) CommittingLID(pn types.JID) (end func()) {
 func (d *Device) Forget() { d.riders = overlay{} }
 
 func (d *Device) CommittingPreKey(id uint32) (end func()) { return d.tally.begin(false, d.preKey(id)) }
+
+// MovedQuery is the statement that finds what is kept under a user's addresses.
+func (d *Device) MovedQuery() string { return d.c.q.moved }
