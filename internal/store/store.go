@@ -162,9 +162,7 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 	if err := c.recoverRows(ctx); err != nil {
 		return fmt.Errorf("writing the rows of deliveries that were left out: %w", err)
 	}
-	if err := s.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM pombo_delivery`).Scan(&c.lastID); err != nil {
-		return fmt.Errorf("reading the newest delivery: %w", err)
-	}
+	c.lastID = c.rows.next - 1
 	go c.run()
 	op := globalOp{hook: global}
 	if err := s.submit(ctx, op.name(), op); err != nil {

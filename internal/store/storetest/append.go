@@ -290,13 +290,7 @@ func testAppendFault(t *testing.T, b *bench) {
 // A commit that took place although its answer was lost: the caller is told to
 // try again, nothing is stored twice, and what was stored is reported once.
 func testAppendAnswerLost(t *testing.T, b *bench) {
-	var lost atomic.Int32
-	b.fault = func(op string) error {
-		if op == "committed" && lost.Add(-1) >= 0 {
-			return errors.New("connection reset")
-		}
-		return nil
-	}
+	lost := b.losesAnswers()
 	b.open()
 	i, w := b.instance("i")
 	lost.Store(1)

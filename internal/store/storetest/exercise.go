@@ -6,10 +6,12 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +125,19 @@ func (b *bench) open() {
 			b.t.Errorf("closing the database: %v", err)
 		}
 	})
+}
+
+// losesAnswers makes the database that is opened next lose the answers to as many
+// commits as are stored in the returned number.
+func (b *bench) losesAnswers() *atomic.Int32 {
+	var lost atomic.Int32
+	b.fault = func(op string) error {
+		if op == "committed" && lost.Add(-1) >= 0 {
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	return &lost
 }
 
 func (b *bench) reopen() {

@@ -341,17 +341,11 @@ func testInstanceDelete(t *testing.T, b *bench) {
 
 // Changes whose answer was lost can be repeated, and what they put in force is.
 func testInstanceAnswerLost(t *testing.T, b *bench) {
-	var lost atomic.Bool
-	b.fault = func(op string) error {
-		if op == "committed" && lost.CompareAndSwap(true, false) {
-			return errors.New("connection reset")
-		}
-		return nil
-	}
+	lost := b.losesAnswers()
 	b.open()
 	twice := func(what string, do func() error) {
 		t.Helper()
-		lost.Store(true)
+		lost.Store(1)
 		if err := do(); !errors.Is(err, store.ErrUnavailable) {
 			t.Fatalf("%s with a lost answer: %v", what, err)
 		}

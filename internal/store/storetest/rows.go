@@ -119,19 +119,13 @@ func testRowsRemoved(t *testing.T, b *bench) {
 // A commit in doubt: deliveries that were made before it, and those that were appended
 // by it, are there once.
 func testRowsInDoubt(t *testing.T, b *bench) {
-	var lost atomic.Bool
-	b.fault = func(op string) error {
-		if op == "committed" && lost.CompareAndSwap(true, false) {
-			return errors.New("connection reset")
-		}
-		return nil
-	}
+	lost := b.losesAnswers()
 	b.open()
 	i, w := b.instance("i")
 	b.must(b.Append(b.ctx(), events(i, "a", 1, 4)...))
 	ds := b.report()
 	b.must(b.Settle(b.ctx(), pombo.Attempt{Delivery: ds[0].ID, Number: 1, State: pombo.Delivered, Status: 200}))
-	lost.Store(true)
+	lost.Store(1)
 	wantKind(t, b.Append(b.ctx(), event(i, "a", 4)), pombo.Unavailable)
 	b.must(b.Append(b.ctx(), event(i, "a", 4)))
 	b.must(b.Settle(b.ctx(), pombo.Attempt{Delivery: ds[1].ID, Number: 1, State: pombo.Delivered, Status: 200}))
