@@ -77,12 +77,13 @@ type Dispatcher struct {
 
 	onReport func(Report)
 
-	client *client
-	slots  *slots
-	bounds bounds
-	usage  usage
-	pacer  pacer
-	wg     sync.WaitGroup // workers and readers
+	client  *client
+	slots   *slots
+	bounds  bounds
+	usage   usage
+	pacer   pacer
+	wg      sync.WaitGroup // readers, and workers that are not idle
+	workers *workers
 	// refused tells that the store did not take the last result.
 	refused atomic.Bool
 	hurried atomic.Int64 // how often Hurry was called
@@ -111,6 +112,7 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 		slots:    newSlots(cmp.Or(o.MaxInFlight, 2048)),
 		runners:  map[string]*runner{}, bounds: standardBounds,
 	}
+	d.workers = newWorkers(&d.wg)
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())
 	d.client = newClient(d.life, guard{blockPrivate: o.BlockPrivate}, dial)
@@ -162,6 +164,7 @@ func (d *Dispatcher) end() {
 			<-done
 		}
 	}
+	d.workers.end()
 	d.cut(errStopped)
 	d.giveUp(errStopped)
 	d.client.close()

@@ -13,9 +13,9 @@ import (
 
 // runner makes the deliveries of one webhook.
 //
-// Its goroutines come and go: start starts a worker for each lane that is ready,
-// up to the limits, and a reader if something is to be read. Both end by
-// themselves when there is nothing more to do. None is started once the runner
+// Its goroutines come and go: start takes a worker for each lane that is ready,
+// up to the limits, and starts a reader if something is to be read. Both leave by
+// themselves when there is nothing more to do. None comes once the runner
 // is closed, so that Dispatcher.end can wait for all of them.
 type runner struct {
 	d  *Dispatcher
@@ -160,7 +160,7 @@ func (r *runner) useSlot() bool {
 	defer r.mu.Unlock()
 	f, ok := r.next(true)
 	if ok {
-		r.d.wg.Go(func() { r.work(f) })
+		r.d.workers.do(job{r, f})
 		r.start()
 	}
 	return ok
@@ -182,7 +182,7 @@ func (r *runner) start() {
 		if !ok {
 			break
 		}
-		r.d.wg.Go(func() { r.work(f) })
+		r.d.workers.do(job{r, f})
 	}
 	if !r.feed.running && r.wantsRead(now) {
 		r.feed.running = true
