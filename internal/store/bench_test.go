@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,11 +153,13 @@ func fillPending(t testing.TB, s *store.Store, i pombo.Instance, w pombo.Webhook
 		data = `CAST('{"n":1}' AS BLOB)`
 	}
 	ctx := context.Background()
+	var base int
+	must(t, s.Reads().QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM pombo_event`).Scan(&base))
 	const step = 50_000
 	for from := 0; from < rows; from += step {
 		numbers := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)`, from+1, min(from+step, rows))
-		must(t, s.Do(ctx, `INSERT INTO pombo_event (occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at) `+numbers+
-			` SELECT i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), `+s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)")+`, '', 0, `+data+`, 0 FROM n`))
+		must(t, s.Do(ctx, `INSERT INTO pombo_event (id, occurrence, instance_id, name, key, chat, chat_digest, sender, time, data, created_at) `+numbers+
+			` SELECT i + `+strconv.Itoa(base)+`, i, '`+string(i.ID)+`', 'MESSAGES_UPSERT', 'fill' || i, 'chat' || (i % 1000), `+s.DigestSQL("'"+string(i.ID)+"'", "'chat' || (i % 1000)")+`, '', 0, `+data+`, 0 FROM n`))
 		must(t, s.Do(ctx,
 			`INSERT INTO pombo_delivery (id, event_id, webhook_id, instance_id, chat, created_at) SELECT id, id, '`+w.ID+`', instance_id, chat, 0 FROM pombo_event
 			WHERE id > (SELECT COALESCE(MAX(event_id), 0) FROM pombo_delivery) ORDER BY id`))

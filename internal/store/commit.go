@@ -38,7 +38,8 @@ type txn struct {
 	undo  []func()
 	wrote bool // something of a device, or rows of deliveries
 	// rows are those of deliveries that are written later, or now.
-	rows rowChanges
+	rows        rowChanges
+	occurrences occurrenceChanges
 }
 
 // exec runs SQL that is not often run.
@@ -74,8 +75,9 @@ const (
 
 // committer makes all writes of the Store, one transaction after the other.
 type committer struct {
-	s    *Store
-	rows *unwritten
+	s           *Store
+	rows        *unwritten
+	occurrences *occurrences
 
 	// lastID is the newest delivery that was reported to OnAppend, or was there
 	// when the Store was opened.
@@ -309,13 +311,14 @@ func (c *committer) transact(b batch) (results []error, err error) {
 	}
 	c.s.hooks.Store(t.hooks)
 	c.s.unwritten.Store(int64(t.rows.commit())) // before anybody is told of them
+	t.occurrences.commit(t.rows.event)
 	c.report(t.fresh)
 	c.s.observed(t, time.Since(began), len(b.settles))
 	return results, nil
 }
 
 func (c *committer) txn(tx *sql.Tx, began time.Time) *txn {
-	return &txn{Tx: tx, s: c.s, now: stored(began), hooks: c.s.hooks.Load(), rows: c.rows.change()}
+	return &txn{Tx: tx, s: c.s, now: stored(began), hooks: c.s.hooks.Load(), rows: c.rows.change(), occurrences: c.occurrences.change()}
 }
 
 func (t *txn) giveBack() {
@@ -410,6 +413,9 @@ func (t *txn) apply(ctx context.Context, b batch) ([]error, error) {
 	if err := together(); err != nil {
 		return nil, err
 	}
+	if err := t.moveOccurrences(ctx); err != nil {
+		return nil, err
+	}
 	return results, t.moveMark(ctx, looked)
 }
 
@@ -447,7 +453,7 @@ func (c *committer) reconcile(ctx context.Context) error {
 	hooks, err := c.s.loadRegistry(ctx, tx)
 	var missed []pombo.Delivery
 	if err == nil {
-		err = c.txn(tx, time.Now()).recoverRows(ctx, c.rows)
+		err = c.txn(tx, time.Now()).recover(ctx, c)
 	}
 	if err == nil {
 		missed, err = c.s.pendingAfter(ctx, tx, hooks, c.lastID)

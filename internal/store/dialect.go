@@ -98,9 +98,6 @@ type bulk struct {
 // changes, to undo the statement alone.
 var failing = strings.NewReplacer("INSERT INTO ", "INSERT OR FAIL INTO ", "UPDATE ", "UPDATE OR FAIL ")
 
-// single is the statement of one row.
-func (b *bulk) single() statement { return b.sizes[len(b.sizes)-1] }
-
 // prepareBulk compiles head + rows + tail, where a row is a parenthesis of one
 // placeholder for each cast. A cast names the type that PostgreSQL cannot infer
 // for itself (in a VALUES list that is not an INSERT's); "" needs none. head may have

@@ -20,11 +20,14 @@ const (
 	UnwrittenAge  = unwrittenAge
 	UnwrittenMost = unwrittenMost
 	MarkStep      = markStep
+
+	OccurrencesKept = occurrencesKept
 )
 
 var (
 	PendingQuery, LaneQuery, ParkedQuery = pendingQuery, laneQuery, parkedQuery
 	ParsePostgresURL                     = parsePostgresURL
+	Digest                               = digest
 )
 
 func (p postgresURL) Schema() string                   { return p.schema }
@@ -44,6 +47,9 @@ func (s *Store) Writes() *sql.DB {
 	}
 	return s.read
 }
+
+// EventsOfChat is the query for events of a chat that is rare.
+func (s *Store) EventsOfChat() string { return s.dialect.eventsOfChat() }
 
 // Form turns $1 into the dialect's placeholder.
 func (s *Store) Form(query string) string { return s.dialect.form(query) }
@@ -85,7 +91,7 @@ func OldDatabase(ctx context.Context, uri string, version int) (*sql.DB, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecContext(ctx, `CREATE TABLE `+versionTable+` (version INTEGER, compat INTEGER)`); err != nil {
+	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+versionTable+` (version INTEGER, compat INTEGER)`); err != nil {
 		return nil, err
 	}
 	return db, w.Upgrade(ctx)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -155,9 +156,29 @@ func (op expireOp) apply(ctx context.Context, t *txn) error {
 	if _, err := t.exec(ctx, `DELETE FROM pombo_delivery WHERE state <> 'pending' AND id IN (`+numbers(deliveries)+`)`); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, `DELETE FROM pombo_event WHERE id IN (`+numbers(events)+`)
-		AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.event_id = pombo_event.id)`)
-	return err
+	return t.removeEvents(ctx, events)
+}
+
+// removeEvents removes those of events that no delivery needs.
+func (t *txn) removeEvents(ctx context.Context, events []int64) error {
+	rows, err := t.QueryContext(ctx, `DELETE FROM pombo_event WHERE id IN (`+numbers(events)+`)
+		AND NOT EXISTS (SELECT 1 FROM pombo_delivery d WHERE d.event_id = pombo_event.id) RETURNING occurrence, id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var gone []occurrence
+	for rows.Next() {
+		var x occurrence
+		if err := rows.Scan(&x.number, &x.event); err != nil {
+			return err
+		}
+		gone = append(gone, x)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	return t.removeOccurrences(ctx, gone)
 }
 
 // numbers writes ids as a list for IN ( ), which cannot be a parameter of both

@@ -80,7 +80,7 @@ func appendMany(t *testing.T, s *store.Store, i pombo.Instance, n int) {
 	t.Helper()
 	var events []pombo.Event
 	for k := range n {
-		if events = append(events, event(i, strconv.Itoa(k))); len(events) == 100 || k == n-1 {
+		if events = append(events, event(i, strconv.Itoa(k))); len(events) == 500 || k == n-1 {
 			must(t, s.Append(t.Context(), events...))
 			events = nil
 		}

@@ -139,7 +139,7 @@ func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.D
 		ways = append(ways, way{"id", pendingOf, []any{webhook, string(q.Instance)}})
 	}
 	if q.Chat != "" {
-		ways = append(ways, way{"event_id", `SELECT id FROM pombo_event WHERE chat <> '' AND chat_digest = $3 AND instance_id = $1 AND chat = $2`,
+		ways = append(ways, way{"event_id", s.dialect.eventsOfChat(),
 			[]any{string(q.Instance), cleanKey(q.Chat), s.digest(string(q.Instance), cleanKey(q.Chat))}})
 	}
 	if q.Event != "" && q.Event != pombo.MessagesUpsert { // the most frequent
@@ -175,6 +175,20 @@ func (s *Store) drive(ctx context.Context, l *listing, webhook string, q pombo.D
 // of the index of lanes: with a LIMIT, PostgreSQL then goes along it. Without, it reads
 // the whole table as long as its statistics are of a time when most was pending.
 const pendingOf = `SELECT id FROM pombo_delivery WHERE state = 'pending' AND webhook_id = $1 AND instance_id = $2 ORDER BY chat, id + 0`
+
+// eventsOfChat is a query for the events of the instance $1 in the chat $2, whose digest is $3.
+// On SQLite the index has the digests by blocks of events (see schema 09), so each block
+// is looked into: there are some hundreds, the newest first.
+func (d dialect) eventsOfChat() string {
+	const of = `e.chat <> '' AND e.chat_digest = $3 AND e.instance_id = $1 AND e.chat = $2`
+	if d == dialectPostgres {
+		return `SELECT e.id FROM pombo_event e WHERE ` + of
+	}
+	return `WITH RECURSIVE block(n) AS (
+			SELECT MAX(id) / 1024 FROM pombo_event
+			UNION ALL SELECT n - 1 FROM block WHERE n > (SELECT MIN(id) / 1024 FROM pombo_event)
+		) SELECT e.id FROM block CROSS JOIN pombo_event e WHERE e.id / 1024 = block.n AND ` + of
+}
 
 // way is a query for the values that a column of the chosen deliveries has.
 type way struct {

@@ -87,6 +87,7 @@ type Store struct {
 	digest      func(texts ...string) int64 // digest; tests take one that clashes
 	hooks       atomic.Pointer[registry]
 
+	findOccurrence, insertOccurrence                           bulk
 	insertEvent, insertRow, settleFirst, settle, insertAttempt bulk
 	insertSent, pending, pendingInLane, parked                 statement
 	// unwritten is how many deliveries have no row yet.
@@ -158,9 +159,9 @@ func (s *Store) start(ctx context.Context, writes *sql.DB, global *pombo.Webhook
 		return fmt.Errorf("reading webhooks: %w", err)
 	}
 	s.hooks.Store(hooks)
-	c := &committer{s: s, rows: newUnwritten()}
-	if err := c.recoverRows(ctx); err != nil {
-		return fmt.Errorf("writing the rows of deliveries that were left out: %w", err)
+	c := &committer{s: s, rows: newUnwritten(), occurrences: newOccurrences()}
+	if err := c.recover(ctx); err != nil {
+		return fmt.Errorf("finding out what was written last: %w", err)
 	}
 	c.lastID = c.rows.next - 1
 	go c.run()
@@ -187,7 +188,9 @@ func (s *Store) prepareAll(ctx context.Context, writes *sql.DB) error {
 		head, tail string
 		casts      []string
 	}{
-		{&s.insertEvent, insertEventHead, insertEventTail, plain(eventColumns)},
+		{&s.findOccurrence, findOccurrenceHead, findOccurrenceTail, plain(1)},
+		{&s.insertOccurrence, insertOccurrenceHead, insertOccurrenceTail, plain(2)},
+		{&s.insertEvent, insertEventHead, "", plain(eventColumns)},
 		{&s.insertRow, insertRowHead, "", plain(rowColumns)},
 		{&s.settleFirst, settleFirstHead, settleFirstTail, plain(1)},
 		{&s.settle, settleHead, settleTail, settleCasts},
