@@ -122,6 +122,7 @@ type timing struct {
 	patience   time.Duration // see Options.Patience
 	retryMin   time.Duration // first pause before a store is asked again
 	retryMax   time.Duration
+	keep       time.Duration // for a message that is sent to be stored before
 	backoffMin time.Duration // first pause before WhatsApp is called again
 	backoffMax time.Duration
 	settled    time.Duration // an open connection this old resets the backoff
@@ -138,7 +139,7 @@ type timing struct {
 
 func defaultTiming() timing {
 	return timing{
-		patience: time.Minute, retryMin: 50 * time.Millisecond, retryMax: 2 * time.Second,
+		patience: time.Minute, retryMin: 50 * time.Millisecond, retryMax: 2 * time.Second, keep: 5 * time.Second,
 		backoffMin: time.Second, backoffMax: 5 * time.Minute, settled: 30 * time.Second,
 		dial: 45 * time.Second, login: 60 * time.Second, grace: 500 * time.Millisecond,
 		// WhatsApp Web shows the first code for 60 s and the others for 20 s

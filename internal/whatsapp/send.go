@@ -104,9 +104,8 @@ func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id stri
 		return "", at, pombo.Errorf(pombo.Invalid, "The message cannot be encoded: %w", err)
 	}
 	kept := pombo.SentMessage{Instance: l.s.id, ID: id, Chat: to.String(), Message: body, At: time.Now()}
-	err = l.insist(ctx, "keep a sent message", func(ctx context.Context) error { return l.s.n.o.Sent.PutSent(ctx, kept) })
-	if err != nil {
-		return "", at, unavailable("The message was not sent", err)
+	if err := l.keep(ctx, kept); err != nil {
+		return "", at, err
 	}
 	l.s.outgoing.begin(id)
 	resp, err := l.handOver(ctx, to, id, m)
@@ -115,6 +114,28 @@ func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id stri
 		return "", at, sendError(err)
 	}
 	return id, resp.Timestamp, nil
+}
+
+// keep stores a message that is about to go out. A store that fails is waited for, but not
+// as long as elsewhere: nothing was sent, and somebody waits for an answer.
+func (l *line) keep(ctx context.Context, m pombo.SentMessage) error {
+	short, cancel := context.WithTimeout(ctx, l.s.n.timing.keep)
+	defer cancel()
+	var failure error
+	err := l.insist(short, "keep a sent message", func(ctx context.Context) error {
+		err := l.s.n.o.Sent.PutSent(ctx, m)
+		if ctx.Err() == nil {
+			failure = err
+		}
+		return err
+	})
+	if errors.Is(err, context.DeadlineExceeded) && failure != nil {
+		return pombo.Errorf(pombo.Unavailable, "The message was not sent, since it cannot be stored now: %w", failure)
+	}
+	if err != nil {
+		return unavailable("The message was not sent", err)
+	}
+	return nil
 }
 
 // handOverTries is how often a message is encrypted anew because its chat's

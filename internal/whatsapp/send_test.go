@@ -62,6 +62,25 @@ func TestSentIsKeptBeforeItGoesOut(t *testing.T) {
 	}
 }
 
+// A database that is full is no reason to let a caller wait as long as a message that came
+// does, or to give up the connection: nothing was sent, and he is told why.
+func TestSendIsNotKept(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.timing.keep = 50 * time.Millisecond })
+	w.pair()
+	w.sent.setFail(pombo.Errorf(pombo.Unavailable, "raise POMBO_MAX_DISK"))
+	_, err := w.session.SendText(w.ctx(), pombo.Text{Number: contact1, Text: "refused"})
+	if pombo.KindOf(err) != pombo.Unavailable || !strings.Contains(err.Error(), "was not sent") || !strings.Contains(err.Error(), "raise POMBO_MAX_DISK") {
+		t.Errorf("got %v", err)
+	}
+	w.sent.setFail(nil)
+	if _, err := w.session.SendText(w.ctx(), pombo.Text{Number: contact1, Text: "taken"}); err != nil {
+		t.Errorf("over the same connection: %v", err)
+	}
+	if got, err := w.box.Messages(w.ctx(), sandbox.MessagesRequest{Number: contact1}); err != nil || len(got) != 1 {
+		t.Errorf("the contact has %+v, %v", got, err)
+	}
+}
+
 func TestRefusedMessage(t *testing.T) {
 	w := newWorld(t, nil)
 	w.pair()
