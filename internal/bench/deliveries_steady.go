@@ -12,11 +12,14 @@ import (
 // situations in turn: the one instance of the burst; then 1,000 instances with one
 // webhook; with 1,000 webhooks; and with one webhook while the deliveries of another,
 // which is down, wait. Between them comes the burst's instance at half of the rate that
-// a burst must have: a burst that is faster makes the others harder.
+// a burst must have: a burst that is faster makes the others harder. Without a backlog
+// only those of the burst's instance are measured.
 func (d *delivering) steadies(ctx context.Context) error {
 	full := filepath.Join(d.dir, "full")
-	if err := d.fill(ctx, full); err != nil {
-		return fmt.Errorf("making a backlog: %w", err)
+	if d.backlog > 0 {
+		if err := d.fill(ctx, full); err != nil {
+			return fmt.Errorf("making a backlog: %w", err)
+		}
 	}
 	rate := median(d.bursts[0].rate) / 2
 	least := leastRatio * median(d.bare.rate) / 2
@@ -45,10 +48,16 @@ func (d *delivering) steadies(ctx context.Context) error {
 			{"many", "", openOrder{Instances: steadyInstances, Each: true}, rate, &d.many},
 			{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, rate, &d.deep},
 		} {
+			if d.backlog == 0 && s.open.Instances == steadyInstances {
+				continue
+			}
 			last := s.folder != "" && i == d.bench.runs-1
 			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, s.rate, s.into, last); err != nil {
 				return fmt.Errorf("steady load, %s, run %d: %w", s.name, i+1, err)
 			}
+		}
+		if d.backlog == 0 {
+			continue
 		}
 		d.manyRatio = append(d.manyRatio, d.many.cpu[i]/d.few.cpu[i])
 		d.deepRatio = append(d.deepRatio, d.deep.cpu[i]/d.few.cpu[i])
@@ -211,6 +220,9 @@ func (d *delivering) report() {
 		r.add("— memory (RSS), most", "MB", s.size, rss...)
 		r.add("— sockets, most", "", goal{}, open...)
 		r.add("— goroutines, most, those that append included", "", goal{}, routines...)
+	}
+	if d.backlog == 0 {
+		return
 	}
 	r.add(fmt.Sprintf("processor time with %d webhooks : with 1", steadyInstances), "", goal{most: 1.2}, d.manyRatio...)
 	r.add("processor time with "+backlog+" : with none", "", goal{most: 1.2}, d.deepRatio...)
