@@ -204,7 +204,7 @@ func (d *delivering) report() {
 		p99, size goal
 	}{
 		{half, "1 instance", &d.half, goal{most: 15}, goal{}},
-		{fmt.Sprintf("%.0f events/s, half of %.1f of the bare client's rate", leastRatio*median(d.bare.rate)/2, leastRatio), "1 instance", &d.least, goal{}, goal{}},
+		{fmt.Sprintf("%.0f events/s, half of %.1f of the bare client's rate", leastRatio*median(d.bare.rate)/2, leastRatio), "1 instance", &d.least, goal{most: 15}, goal{}},
 		{half, fmt.Sprintf("%d instances, 1 webhook", steadyInstances), &d.few, goal{}, goal{}},
 		{half, fmt.Sprintf("%d instances, %d webhooks", steadyInstances, steadyInstances), &d.many, goal{}, goal{}},
 		{half, fmt.Sprintf("%d instances, 1 webhook, ", steadyInstances) + backlog, &d.deep, goal{}, goal{most: 150}},

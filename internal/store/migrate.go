@@ -50,6 +50,9 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
 			return fmt.Errorf("creating the table %s: %w", table, err)
 		}
 	}
+	if err := s.announceUpgrade(ctx, db, len(ours.UpgradeTable)); err != nil {
+		return err
+	}
 	if err := ours.Upgrade(ctx); err != nil {
 		return upgradeError("Pombo's tables", err)
 	}
@@ -72,6 +75,21 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
 		if err := db.QueryRowContext(ctx, s.dialect.form(`SELECT value FROM pombo_meta WHERE key = $1`), fact.key).Scan(fact.into); err != nil {
 			return fmt.Errorf("reading the database's %s: %w", fact.key, err)
 		}
+	}
+	return nil
+}
+
+// announceUpgrade logs that a start will take long: some upgrades write all rows anew.
+func (s *Store) announceUpgrade(ctx context.Context, db *sql.DB, to int) error {
+	var from int
+	err := db.QueryRowContext(ctx, `SELECT version FROM `+versionTable).Scan(&from)
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // it is new
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading the version of the tables: %w", err)
+	case from > 0 && from < to:
+		s.log.Info("the database is upgraded before anything else: about a minute for a million events, and as much room on the disk as it has now", "from", from, "to", to)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -119,7 +120,11 @@ func TestUpgradeToOccurrences(t *testing.T) {
 		promise(ctx, t, old)
 		must(t, old.Close())
 
-		s := open(t, store.Options{URI: uri})
+		var log strings.Builder
+		s := open(t, store.Options{URI: uri, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if !strings.Contains(log.String(), "upgraded") {
+			t.Errorf("the log does not tell why the start takes long: %q", log.String())
+		}
 		i := pombo.Instance{ID: "instance"}
 		hooks, err := s.Webhooks(ctx)
 		must(t, err)
