@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pombo"
+	"pombo/internal/warm"
 )
 
 // Store is where deliveries wait. Its methods are called from many goroutines.
@@ -77,13 +78,13 @@ type Dispatcher struct {
 
 	onReport func(Report)
 
-	client  *client
-	slots   *slots
-	bounds  bounds
-	usage   usage
-	pacer   pacer
-	wg      sync.WaitGroup // readers, and workers that are not idle
-	workers *workers
+	client *client
+	slots  *slots
+	bounds bounds
+	usage  usage
+	pacer  pacer
+	wg     sync.WaitGroup // workers and readers
+	warm   *warm.Pool     // for workers
 	// refused tells that the store did not take the last result.
 	refused atomic.Bool
 	hurried atomic.Int64 // how often Hurry was called
@@ -110,9 +111,8 @@ func newDispatcher(o Options, dial dialFunc) *Dispatcher {
 		grace:    cmp.Or(o.Grace, 10*time.Second),
 		onReport: o.Report,
 		slots:    newSlots(cmp.Or(o.MaxInFlight, 2048)),
-		runners:  map[string]*runner{}, bounds: standardBounds,
+		runners:  map[string]*runner{}, bounds: standardBounds, warm: warm.New(),
 	}
-	d.workers = newWorkers(&d.wg)
 	d.life, d.cut = context.WithCancelCause(context.Background())
 	d.settling, d.giveUp = context.WithCancelCause(context.Background())
 	d.client = newClient(d.life, guard{blockPrivate: o.BlockPrivate}, dial)
@@ -164,10 +164,19 @@ func (d *Dispatcher) end() {
 			<-done
 		}
 	}
-	d.workers.end()
+	d.warm.Close()
 	d.cut(errStopped)
 	d.giveUp(errStopped)
 	d.client.close()
+}
+
+// fly has a worker do something.
+func (d *Dispatcher) fly(do func()) {
+	d.wg.Add(1)
+	d.warm.Go(func() {
+		defer d.wg.Done()
+		do()
+	})
 }
 
 func within(done <-chan struct{}, limit time.Duration) bool {

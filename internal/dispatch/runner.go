@@ -160,7 +160,7 @@ func (r *runner) useSlot() bool {
 	defer r.mu.Unlock()
 	f, ok := r.next(true)
 	if ok {
-		r.d.workers.do(job{r, f})
+		r.d.fly(func() { r.work(f) })
 		r.start()
 	}
 	return ok
@@ -182,7 +182,7 @@ func (r *runner) start() {
 		if !ok {
 			break
 		}
-		r.d.workers.do(job{r, f})
+		r.d.fly(func() { r.work(f) })
 	}
 	if !r.feed.running && r.wantsRead(now) {
 		r.feed.running = true

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"pombo"
+	"pombo/internal/warm"
 )
 
 // Network is the way to WhatsApp that all sessions of the process share.
@@ -27,7 +28,7 @@ type Network struct {
 	transport http.RoundTripper
 	props     *waCompanionReg.DeviceProps
 	histories chan struct{} // a token for each part of a history that is in memory
-	warm      *warm
+	warm      *warm.Pool
 }
 
 // New makes a Network. Errors: a version that is not three numbers, a patience
@@ -40,7 +41,7 @@ func New(o Options) (*Network, error) {
 		o.QRLimit = 30
 	}
 	n := &Network{
-		o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport, histories: make(chan struct{}, historiesAtOnce), warm: newWarm(),
+		o: o, log: o.Logger, timing: defaultTiming(), transport: o.Transport, histories: make(chan struct{}, historiesAtOnce), warm: warm.New(),
 	}
 	if o.Patience > maxPatience {
 		return nil, fmt.Errorf("a patience of %s is too long: at most %s", o.Patience, maxPatience)

@@ -37,7 +37,7 @@ func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
 			if l.tellUnavailable(n) {
 				defer l.confirmer.watch(n)()
 				ctx := context.WithValue(ctx, stanzaKey{}, n)
-				l.s.n.warm.run(func() { handlers.HandleEncryptedMessage(ctx, n) })
+				l.s.n.warm.Run(func() { handlers.HandleEncryptedMessage(ctx, n) })
 			}
 		},
 		"receipt": func(ctx context.Context, n *waBinary.Node) {

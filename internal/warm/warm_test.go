@@ -1,4 +1,4 @@
-package whatsapp
+package warm
 
 import (
 	"runtime"
@@ -17,16 +17,16 @@ func goroutine() string {
 
 // A call waits for no other, and has a goroutine that has made a call before if one is
 // free. None is left in the end, or synctest finds it.
-func TestWarm(t *testing.T) {
+func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWarm()
+		w := New()
 		release := make(chan struct{})
 		slow, outer, inner := "", "", ""
-		go w.run(func() { slow = goroutine(); <-release })
+		go w.Run(func() { slow = goroutine(); <-release })
 		synctest.Wait()
-		w.run(func() {
+		w.Run(func() {
 			outer = goroutine()
-			w.run(func() { inner = goroutine() })
+			w.Run(func() { inner = goroutine() })
 		})
 		close(release)
 		synctest.Wait()
@@ -35,12 +35,24 @@ func TestWarm(t *testing.T) {
 		}
 		for range 5 {
 			again := ""
-			w.run(func() { again = goroutine() })
+			w.Run(func() { again = goroutine() })
 			if again != slow && again != outer && again != inner {
 				t.Errorf("%q made a call, and others were free", again)
 			}
 			synctest.Wait()
 		}
-		<-time.After(warmFor)
+		<-time.After(idleFor)
+	})
+}
+
+// Who closes a pool need not wait until its goroutines have been idle for long enough.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New()
+		w.Run(func() {})
+		release := make(chan struct{})
+		w.Go(func() { <-release })
+		w.Close()
+		close(release)
 	})
 }
