@@ -130,9 +130,11 @@ func (t *txn) append(ctx context.Context, events []arrival) error {
 	return t.deliver(ctx, wanted, later)
 }
 
-// wantedEvent is an event that webhooks want, with the ID of its first delivery.
+// wantedEvent is an event that webhooks want, with its number (see occurrence) and the ID
+// of its first delivery.
 type wantedEvent struct {
 	pombo.Event
+	number   int64
 	webhooks []string
 	first    int64
 	later    bool // its deliveries' rows are written later

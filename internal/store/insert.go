@@ -25,22 +25,24 @@ func (t *txn) insertEvents(ctx context.Context, events []wantedEvent) error {
 	}
 	fresh := newEvents{first: t.rows.event + 1, stored: stored}
 	for i := range events {
-		number, known, err := t.number(ctx, &events[i].Event, list[i], &fresh)
+		e := &events[i]
+		e.number = list[i]
+		known, err := t.known(ctx, e, &fresh)
 		if err != nil {
 			return err
 		}
 		if !known {
 			t.rows.event++
-			events[i].ID = t.rows.event
-			t.occurrences.added[number] = events[i].ID
-			fresh.events, fresh.numbers = append(fresh.events, &events[i]), append(fresh.numbers, number)
+			e.ID = t.rows.event
+			t.occurrences.added[e.number] = e.ID
+			fresh.events = append(fresh.events, e)
 		}
 	}
 	t.events += len(fresh.events)
 	return t.s.insertEvent.chunks(len(fresh.events), func(from, to int, s statement) error {
 		args := make([]any, 0, eventColumns*(to-from))
-		for i := from; i < to; i++ {
-			args = t.eventArgs(args, fresh.events[i], fresh.numbers[i])
+		for _, e := range fresh.events[from:to] {
+			args = t.eventArgs(args, e)
 		}
 		_, err := s.exec(ctx, t.Tx, args)
 		return err
@@ -49,36 +51,35 @@ func (t *txn) insertEvents(ctx context.Context, events []wantedEvent) error {
 
 // newEvents are events that get IDs from first on, and are not written yet.
 type newEvents struct {
-	first   int64
-	events  []*wantedEvent
-	numbers []int64
-	stored  map[int64]int64 // older ones by their numbers
+	first  int64
+	events []*wantedEvent
+	stored map[int64]int64 // older ones by their numbers
 }
 
-// number returns the number of e, which is number or, if another event has that by
-// chance, one after it. known says that e was stored before, or is among fresh.
-func (t *txn) number(ctx context.Context, e *pombo.Event, number int64, fresh *newEvents) (_ int64, known bool, err error) {
+// known tells whether e was stored before, or is among fresh. If another event has its
+// number by chance, it gets the next one that is free.
+func (t *txn) known(ctx context.Context, e *wantedEvent, fresh *newEvents) (bool, error) {
 	for {
-		event, taken := t.occurrences.known(number)
+		event, taken := t.occurrences.known(e.number)
 		if !taken {
-			event, taken = fresh.stored[number]
+			event, taken = fresh.stored[e.number]
 		}
 		if !taken {
-			return number, false, nil
+			return false, nil
 		}
 		there, err := t.occurred(ctx, event, fresh)
 		switch {
 		case errors.Is(err, sql.ErrNoRows): // it was removed
-			return number, false, nil
+			return false, nil
 		case err != nil:
-			return 0, false, err
+			return false, err
 		case there.Instance == e.Instance && there.Name == e.Name && there.Key == e.Key:
-			return number, true, nil
+			return true, nil
 		}
-		number++
-		more, err := t.storedEvents(ctx, number)
+		e.number++
+		more, err := t.storedEvents(ctx, e.number)
 		if err != nil {
-			return 0, false, err
+			return false, err
 		}
 		maps.Copy(fresh.stored, more)
 	}
@@ -93,11 +94,11 @@ func (t *txn) occurred(ctx context.Context, event int64, fresh *newEvents) (e po
 	return e, err
 }
 
-func (t *txn) eventArgs(args []any, e *wantedEvent, number int64) []any {
+func (t *txn) eventArgs(args []any, e *wantedEvent) []any {
 	promised := ""
 	if e.later {
 		promised = targets(e.first, e.webhooks)
 	}
-	return append(args, e.ID, number, string(e.Instance), string(e.Name), e.Key, e.Chat, t.s.digest(string(e.Instance), e.Chat), e.Sender,
+	return append(args, e.ID, e.number, string(e.Instance), string(e.Name), e.Key, e.Chat, t.s.digest(string(e.Instance), e.Chat), e.Sender,
 		e.Time.UnixMilli(), []byte(e.Data), t.now.UnixMilli(), e.Attachment.ID, e.Attachment.Offset, promised)
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,9 +25,7 @@ type occurrence struct{ number, event int64 }
 // is appended again. Numbers are digests, so each would change another page of an index:
 // together, and in their order, thousands of them change a few at a time.
 type occurrences struct {
-	fresh map[int64]int64 // the events above the mark, by their numbers
-	// mark is an event up to which all are in the table, or were removed.
-	mark int64
+	fresh map[int64]int64 // the newest events, which are not in the table, by their numbers
 	// moving are those that are on their way to the table, by their numbers; through is
 	// the newest event among them.
 	moving  []occurrence
@@ -58,11 +58,10 @@ type occurrenceChanges struct {
 	added   map[int64]int64
 	removed []occurrence
 	moved   int
-	mark    int64
 }
 
 func (o *occurrences) change() occurrenceChanges {
-	return occurrenceChanges{o: o, added: map[int64]int64{}, mark: o.mark}
+	return occurrenceChanges{o: o, added: map[int64]int64{}}
 }
 
 // commit makes the changes; newest is the newest event.
@@ -70,7 +69,7 @@ func (c *occurrenceChanges) commit(newest int64) {
 	o := c.o
 	o.drop(c.removed)
 	o.drop(o.moving[:c.moved])
-	o.moving, o.mark = o.moving[c.moved:], c.mark
+	o.moving = o.moving[c.moved:]
 	for number, event := range c.added {
 		o.fresh[number] = event
 	}
@@ -113,17 +112,22 @@ func (t *txn) storedEvents(ctx context.Context, numbers ...int64) (map[int64]int
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var x occurrence
-			if err := rows.Scan(&x.number, &x.event); err != nil {
-				return err
-			}
-			stored[x.number] = x.event
-		}
-		return rows.Err()
+		return scanOccurrences(rows, func(x occurrence) { stored[x.number] = x.event })
 	})
 	return stored, err
+}
+
+// scanOccurrences reports rows of numbers and events, and closes them.
+func scanOccurrences(rows *sql.Rows, report func(occurrence)) error {
+	defer rows.Close()
+	for rows.Next() {
+		var x occurrence
+		if err := rows.Scan(&x.number, &x.event); err != nil {
+			return err
+		}
+		report(x)
+	}
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 // moveOccurrences writes some of those that are on their way to the table, twice as many
@@ -151,8 +155,7 @@ func (t *txn) moveOccurrences(ctx context.Context) error {
 	if err != nil || c.moved < len(c.o.moving) {
 		return err
 	}
-	c.mark = c.o.through
-	_, err = t.exec(ctx, `UPDATE pombo_meta SET value = $1 WHERE key = 'occurrences'`, strconv.FormatInt(c.mark, 10))
+	_, err = t.exec(ctx, `UPDATE pombo_meta SET value = $1 WHERE key = 'occurrences'`, strconv.FormatInt(c.o.through, 10))
 	return err
 }
 
@@ -171,28 +174,19 @@ func (t *txn) removeOccurrences(ctx context.Context, gone []occurrence) error {
 }
 
 // recoverOccurrences reads the events that are not in the table of occurrences, or not
-// all of them.
-func (t *txn) recoverOccurrences(ctx context.Context, o *occurrences) error {
+// all of them: those above the mark, which it returns.
+func (t *txn) recoverOccurrences(ctx context.Context, o *occurrences) (mark int64, err error) {
 	var text string
 	if err := t.row(ctx, `SELECT value FROM pombo_meta WHERE key = 'occurrences'`).Scan(&text); err != nil {
-		return fmt.Errorf("reading which occurrences are in their table: %w", err)
+		return 0, fmt.Errorf("reading which occurrences are in their table: %w", err)
 	}
-	mark, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("reading which occurrences are in their table: %w", err)
+	if mark, err = strconv.ParseInt(text, 10, 64); err != nil {
+		return 0, fmt.Errorf("reading which occurrences are in their table: %w", err)
 	}
 	rows, err := t.QueryContext(ctx, t.s.dialect.form(`SELECT occurrence, id FROM pombo_event WHERE id > $1`), mark)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer rows.Close()
-	o.fresh, o.mark, o.moving = map[int64]int64{}, mark, nil
-	for rows.Next() {
-		var x occurrence
-		if err := rows.Scan(&x.number, &x.event); err != nil {
-			return err
-		}
-		o.fresh[x.number] = x.event
-	}
-	return rows.Err()
+	o.fresh, o.moving = map[int64]int64{}, nil
+	return mark, scanOccurrences(rows, func(x occurrence) { o.fresh[x.number] = x.event })
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -166,16 +165,8 @@ func (t *txn) removeEvents(ctx context.Context, events []int64) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	var gone []occurrence
-	for rows.Next() {
-		var x occurrence
-		if err := rows.Scan(&x.number, &x.event); err != nil {
-			return err
-		}
-		gone = append(gone, x)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := scanOccurrences(rows, func(x occurrence) { gone = append(gone, x) }); err != nil {
 		return err
 	}
 	return t.removeOccurrences(ctx, gone)

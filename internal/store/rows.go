@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"pombo"
 )
@@ -106,29 +104,6 @@ func (s *Store) mostRows(ctx context.Context) error {
 		return err
 	}
 	return nil
-}
-
-// recover is txn.recover in a transaction of its own.
-func (c *committer) recover(ctx context.Context) error {
-	tx, err := c.s.backend.begin(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.txn(tx, time.Now()).recover(ctx, c); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
-
-// recover finds out what c must know of the database, at its start or after a commit in
-// doubt.
-func (t *txn) recover(ctx context.Context, c *committer) error {
-	if err := t.recoverOccurrences(ctx, c.occurrences); err != nil {
-		return err
-	}
-	// Above the mark, an event that is gone could have the ID of a new one.
-	c.rows.event = max(c.rows.event, c.occurrences.mark)
-	return t.recoverRows(ctx, c.rows)
 }
 
 // recoverRows makes up the rows that deliveries of events above the mark do not have,

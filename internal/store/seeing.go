@@ -178,7 +178,7 @@ const pendingOf = `SELECT id FROM pombo_delivery WHERE state = 'pending' AND web
 
 // eventsOfChat is a query for the events of the instance $1 in the chat $2, whose digest is $3.
 // On SQLite the index has the digests by blocks of events (see schema 09), so each block
-// is looked into: there are some hundreds, the newest first.
+// is looked into, the newest first: a thousand for a million events.
 func (d dialect) eventsOfChat() string {
 	const of = `e.chat <> '' AND e.chat_digest = $3 AND e.instance_id = $1 AND e.chat = $2`
 	if d == dialectPostgres {

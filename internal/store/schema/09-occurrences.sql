@@ -4,8 +4,8 @@
 -- event changes another page of them, so that each was written for each event, twice.
 --
 -- Which event has an occurrence's number (see schema 07) stands here. Those of the newest
--- events are in the memory of who writes, which moves them here thousands at a time, in the
--- order of their numbers; "occurrences" is an event up to which all are here, and above
+-- events are in the memory of who writes; thousands of them then move here in the order of
+-- their numbers, a few with each transaction; "occurrences" is an event up to which all are here, and above
 -- which the IDs of new events are.
 CREATE TABLE pombo_occurrence (
 	-- only: sqlite
