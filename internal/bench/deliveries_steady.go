@@ -23,6 +23,16 @@ func (d *delivering) steadies(ctx context.Context) error {
 	}
 	rate := median(d.bursts[0].rate) / 2
 	least := leastRatio * median(d.bare.rate) / 2
+	situations := []situation{
+		{"half", "", openOrder{Instances: bursts[0].instances}, rate, &d.half},
+		{"least", "", openOrder{Instances: bursts[0].instances}, least, &d.least},
+	}
+	if d.backlog > 0 {
+		situations = append(situations,
+			situation{"one", "", openOrder{Instances: steadyInstances}, rate, &d.few},
+			situation{"many", "", openOrder{Instances: steadyInstances, Each: true}, rate, &d.many},
+			situation{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, rate, &d.deep})
+	}
 	for i := range d.bench.runs {
 		times, err := fsyncTimes(d.bench.dir, time.Second)
 		if err != nil {
@@ -35,22 +45,7 @@ func (d *delivering) steadies(ctx context.Context) error {
 		}
 		d.barePaced = append(d.barePaced, milliseconds(percentile(bare, 99)))
 		d.say("deliveries: at %.0f/s the bare client alone has a p99 of %.1f ms, %.0f µs each, fsync %.1f ms", rate, d.barePaced[i], d.paced.cpu[i], d.disk[i])
-		for _, s := range []struct {
-			name   string
-			folder string
-			open   openOrder
-			rate   float64
-			into   *steadyFigures
-		}{
-			{"half", "", openOrder{Instances: bursts[0].instances}, rate, &d.half},
-			{"least", "", openOrder{Instances: bursts[0].instances}, least, &d.least},
-			{"one", "", openOrder{Instances: steadyInstances}, rate, &d.few},
-			{"many", "", openOrder{Instances: steadyInstances, Each: true}, rate, &d.many},
-			{"backlog", full, openOrder{Instances: steadyInstances, Down: true}, rate, &d.deep},
-		} {
-			if d.backlog == 0 && s.open.Instances == steadyInstances {
-				continue
-			}
+		for _, s := range situations {
 			last := s.folder != "" && i == d.bench.runs-1
 			if err := d.situation(ctx, fmt.Sprintf("deliveries-%s-%d", s.name, i), s.folder, s.open, s.rate, s.into, last); err != nil {
 				return fmt.Errorf("steady load, %s, run %d: %w", s.name, i+1, err)
@@ -63,6 +58,15 @@ func (d *delivering) steadies(ctx context.Context) error {
 		d.deepRatio = append(d.deepRatio, d.deep.cpu[i]/d.few.cpu[i])
 	}
 	return nil
+}
+
+// situation is a steady load.
+type situation struct {
+	name   string
+	folder string // the database's; "" for a new one
+	open   openOrder
+	rate   float64 // events/s
+	into   *steadyFigures
 }
 
 // leastRatio is the goal for the rate of a burst, in rates of the bare client.
