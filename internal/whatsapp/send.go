@@ -121,15 +121,15 @@ func (l *line) put(ctx context.Context, to types.JID, m *waE2E.Message) (id stri
 func (l *line) keep(ctx context.Context, m pombo.SentMessage) error {
 	short, cancel := context.WithTimeout(ctx, l.s.n.timing.keep)
 	defer cancel()
-	var failure error
+	failure := errors.New("the database does not answer")
 	err := l.insist(short, "keep a sent message", func(ctx context.Context) error {
 		err := l.s.n.o.Sent.PutSent(ctx, m)
-		if ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			failure = err
 		}
 		return err
 	})
-	if errors.Is(err, context.DeadlineExceeded) && failure != nil {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return pombo.Errorf(pombo.Unavailable, "The message was not sent, since it cannot be stored now: %w", failure)
 	}
 	if err != nil {
