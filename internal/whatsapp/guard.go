@@ -35,6 +35,7 @@ type txn struct {
 	// The session that was read last, and where; see mend.
 	address string
 	session []byte
+	used    *uint32 // the prekey of ours that the session there uses up; see answerHello
 }
 
 type txnKey struct{}

@@ -277,7 +277,8 @@ func (g *guard) PutManySessions(ctx context.Context, sessions map[string][]byte)
 	return g.do(ctx, "PutManySessions", func(ctx context.Context) error { return g.in.PutManySessions(ctx, sessions) })
 }
 
-// GetSession begins what a transaction or a message that we send does not.
+// GetSession begins what a transaction or a message that we send does not. To a
+// transaction it gives also a session that only begins with its message.
 func (g *guard) GetSession(ctx context.Context, address string) ([]byte, error) {
 	if _, outside := whose(ctx); outside {
 		if err := g.await(ctx, func(ctx context.Context) error { return g.l.turn.takeAgain(ctx, address) }); err != nil {
@@ -286,7 +287,10 @@ func (g *guard) GetSession(ctx context.Context, address string) ([]byte, error) 
 	}
 	session, err := get(g, ctx, "GetSession", func(ctx context.Context) ([]byte, error) { return g.in.GetSession(ctx, address) })
 	if t, ok := ctx.Value(txnKey{}).(*txn); ok && err == nil {
-		t.address, t.session = address, session
+		t.address, t.session, t.used = address, session, nil
+		if session == nil {
+			session, t.used, err = g.answerHello(ctx)
+		}
 	}
 	return session, err
 }
@@ -310,6 +314,11 @@ func (g *guard) PutSession(ctx context.Context, address string, session []byte) 
 			return err
 		}
 		session = mended
+		if t.used != nil {
+			if err := g.RemovePreKey(ctx, *t.used); err != nil {
+				return err
+			}
+		}
 	}
 	return g.do(ctx, "PutSession", func(ctx context.Context) error { return g.in.PutSession(ctx, address, session) })
 }
