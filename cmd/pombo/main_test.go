@@ -89,7 +89,11 @@ func TestStopAtOnce(t *testing.T) {
 	cancel()
 	var out, errs bytes.Buffer
 	env := []string{"POMBO_DATA_DIR=" + t.TempDir(), "SERVER_PORT=0", "SERVER_HOST=127.0.0.1"}
-	for _, args := range [][]string{{"serve", "--sandbox"}, {"sandbox", "--listen", "127.0.0.1:0", "--data", t.TempDir()}} {
+	for _, args := range [][]string{
+		{"serve", "--sandbox"},
+		{"sandbox", "--listen", "127.0.0.1:0", "--data", t.TempDir()},
+		{"sandbox", "--listen", "127.0.0.1:0", "--data", ""},
+	} {
 		if code := run(ctx, args, env, &out, &errs); code != 0 {
 			t.Errorf("%v ended with %d:\n%s%s", args, code, out.String(), errs.String())
 		}

@@ -65,7 +65,7 @@ func runSandbox(ctx context.Context, c call) error {
 	var listen, dir string
 	if err := parseFlags("sandbox", c, func(fs *flag.FlagSet) {
 		fs.StringVar(&listen, "listen", "127.0.0.1:8090", "`address` to listen on")
-		fs.StringVar(&dir, "data", "./data", "`folder` that keeps the network's state")
+		fs.StringVar(&dir, "data", "./data", "`folder` that keeps the network's state; empty: it is forgotten")
 	}); err != nil {
 		return err
 	}

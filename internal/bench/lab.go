@@ -22,7 +22,6 @@ type lab struct {
 	bench      *bench
 	program    string // the gateway's
 	dir        string // the gateway's
-	networkDir string
 	database   string // DATABASE_CONNECTION_URI; "" for SQLite in dir
 	schema     string // in PostgreSQL
 	dropSchema func(context.Context) error
@@ -51,9 +50,6 @@ func (b *bench) openProgram(ctx context.Context, program string) (_ *lab, err er
 	if l.dir, err = os.MkdirTemp(b.dir, "gateway-"); err != nil {
 		return nil, err
 	}
-	if l.networkDir, err = b.networkDir(); err != nil {
-		return nil, err
-	}
 	if err := l.openDatabase(ctx); err != nil {
 		return nil, err
 	}
@@ -75,7 +71,8 @@ func (l *lab) startNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.network, err = spawn(l.bench.program, filepath.Join(l.networkDir, "network.log"), os.Environ(), "sandbox", "--listen", addr, "--data", l.networkDir)
+	// It keeps nothing: what it writes is no part of what is measured.
+	l.network, err = spawn(l.bench.program, filepath.Join(l.dir, "network.log"), os.Environ(), "sandbox", "--listen", addr, "--data", "")
 	if err != nil {
 		return err
 	}
@@ -140,10 +137,8 @@ func (l *lab) close() error {
 	if l.dropSchema != nil {
 		errs = append(errs, l.dropSchema(context.Background()))
 	}
-	for _, dir := range []string{l.networkDir, l.dir} {
-		if dir != "" {
-			errs = append(errs, os.RemoveAll(dir))
-		}
+	if l.dir != "" {
+		errs = append(errs, os.RemoveAll(l.dir))
 	}
 	return errors.Join(errs...)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 )
@@ -60,16 +59,4 @@ func (b *bench) probe(ctx context.Context) error {
 	}
 	b.report.fsyncs = append(b.report.fsyncs, rate)
 	return nil
-}
-
-// networkDir makes the folder of a simulated network: in memory if the machine
-// offers that, since the network's own writes are no part of what is measured.
-func (b *bench) networkDir() (string, error) {
-	const shared = "/dev/shm"
-	if info, err := os.Stat(shared); err == nil && info.IsDir() {
-		if dir, err := os.MkdirTemp(shared, "pombo-bench-"); err == nil {
-			return dir, nil
-		}
-	}
-	return os.MkdirTemp(b.dir, "network-")
 }

@@ -150,7 +150,7 @@ func (r *receiver) expect(run string, chats []chat, perChat int) *tally {
 		run: run, perChat: perChat, missing: perChat * len(chats), lanes: make(map[string]*lane, len(chats)), done: make(chan struct{}),
 	}
 	for _, c := range chats {
-		t.lanes[c.key()] = &lane{sent: make([]time.Time, perChat), ids: make([]string, perChat)}
+		t.lanes[c.key()] = &lane{sent: make([]time.Time, perChat), arrived: make([]time.Time, perChat), ids: make([]string, perChat)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,31 +200,45 @@ func (r *receiver) wait(ctx context.Context, t *tally) error {
 	}
 }
 
-// sending notes that a message of t is about to be sent.
-func (r *receiver) sending(t *tally, c chat, n int) {
+// sent notes when a message of t was sent; it may have arrived.
+func (r *receiver) sent(t *tally, c chat, n int, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t.lanes[c.key()].sent[n] = time.Now()
+	t.lanes[c.key()].sent[n] = at
+}
+
+// latencies returns how long the messages took that arrived and whose sending was noted.
+func (r *receiver) latencies(t *tally) (took []time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range t.lanes {
+		for n, at := range l.arrived {
+			if !at.IsZero() && !l.sent[n].IsZero() {
+				took = append(took, at.Sub(l.sent[n]))
+			}
+		}
+	}
+	return took
 }
 
 // tally is what came of what one run sent. The receiver's mutex guards it.
 type tally struct {
-	run       string
-	perChat   int
-	lanes     map[string]*lane
-	missing   int
-	repeats   int
-	latencies []time.Duration // of messages whose sending was noted
-	last      time.Time       // when the last new message arrived
-	faults    []string
-	done      chan struct{} // closed when nothing is missing
+	run     string
+	perChat int
+	lanes   map[string]*lane
+	missing int
+	repeats int
+	last    time.Time // when the last new message arrived
+	faults  []string
+	done    chan struct{} // closed when nothing is missing
 }
 
 // lane is one chat's part of a tally.
 type lane struct {
-	next int         // number of the message that is due
-	sent []time.Time // by number
-	ids  []string    // webhook-id by number
+	next    int         // number of the message that is due
+	sent    []time.Time // by number
+	arrived []time.Time // by number
+	ids     []string    // webhook-id by number
 }
 
 // text is the text of the n-th message of a chat, counted from 0.
@@ -261,10 +275,7 @@ func (t *tally) arrived(key, text, id string, at time.Time) bool {
 		t.faults = append(t.faults, fmt.Sprintf("message %d of chat %s came without a webhook-id", n, key))
 		l.ids[n] = "none"
 	}
-	if !l.sent[n].IsZero() {
-		t.latencies = append(t.latencies, at.Sub(l.sent[n]))
-	}
-	t.last = at
+	l.arrived[n], t.last = at, at
 	if t.missing--; t.missing == 0 {
 		close(t.done)
 	}

@@ -29,7 +29,7 @@ func arrives(t *testing.T, r *receiver, c chat, id, text string) {
 func TestReceiverCounts(t *testing.T) {
 	r := &receiver{}
 	c := r.expect("run", two, 3)
-	r.sending(c, two[0], 2)
+	r.sent(c, two[0], 2, time.Now())
 	for i := range 3 {
 		arrives(t, r, two[1], fmt.Sprint("b", i), fmt.Sprint(c.blockText(0), " ", i+1)) // as the network numbers them
 		arrives(t, r, two[0], fmt.Sprint("a", i), c.text(i))
@@ -40,8 +40,8 @@ func TestReceiverCounts(t *testing.T) {
 	if err := r.finish(c); err != nil {
 		t.Error(err)
 	}
-	if len(c.latencies) != 1 || c.latencies[0] <= 0 || c.latencies[0] > time.Minute {
-		t.Errorf("latencies %v, want one", c.latencies)
+	if took := r.latencies(c); len(took) != 1 || took[0] <= 0 || took[0] > time.Minute {
+		t.Errorf("latencies %v, want one", took)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -82,9 +83,13 @@ func TestWindow(t *testing.T) {
 		return false
 	}
 	c.mu.Unlock()
+	called := time.Now()
 	result, err := n.SendMessage(context.Background(), sandbox.SendRequest{From: contact, To: bot, Text: "m", Count: 1000})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if result.At.Before(called) || result.At.After(time.Now()) {
+		t.Errorf("sent at %s, asked to at %s", result.At, called)
 	}
 	device := func() sandbox.DeviceState {
 		state, err := n.State(context.Background())

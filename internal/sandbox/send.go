@@ -41,8 +41,9 @@ type SendRequest struct {
 
 // SendResult names the messages sent.
 type SendResult struct {
-	ID  string   `json:"id"`            // of the first
-	IDs []string `json:"ids,omitempty"` // of all, if Count was above 1
+	ID  string    `json:"id"`            // of the first
+	IDs []string  `json:"ids,omitempty"` // of all, if Count was above 1
+	At  time.Time `json:"at,omitzero"`   // when the phone sent the first, before it encrypted it; of SendMessage only
 }
 
 // What SendRequest.Unreadable can be.
@@ -68,9 +69,13 @@ func (s *Server) SendMessage(ctx context.Context, r SendRequest) (SendResult, er
 	count := max(r.Count, 1)
 	ids := make([]string, count)
 	var failed error
+	var at time.Time
 	var done <-chan struct{}
 	for start := 0; start < count && failed == nil && ctx.Err() == nil; start += sendChunk {
 		done = s.update(func(t *batch) {
+			if start == 0 {
+				at = time.Now()
+			}
 			for i := start; i < min(start+sendChunk, count) && failed == nil; i++ {
 				ids[i], failed = s.sendOne(t, &r, body, i)
 			}
@@ -87,9 +92,9 @@ func (s *Server) SendMessage(ctx context.Context, r SendRequest) (SendResult, er
 		return SendResult{}, errorf(Conflict, "The sandbox is shutting down")
 	}
 	if count == 1 {
-		return SendResult{ID: ids[0]}, nil
+		return SendResult{ID: ids[0], At: at}, nil
 	}
-	return SendResult{ID: ids[0], IDs: ids}, nil
+	return SendResult{ID: ids[0], IDs: ids, At: at}, nil
 }
 
 // check validates a request and returns its message.
