@@ -119,3 +119,23 @@ func acquaintedDevice(b *testing.B, s *store.Store, n, contacts int) *session.De
 	}
 	return d.Sessions.(*session.Device)
 }
+
+// What is looked up when somebody writes for the first time, on a device that has many
+// contacts, and as many senders in its groups.
+func BenchmarkNewContactAmongMany(b *testing.B) {
+	contacts := 100_000
+	if testing.Short() {
+		contacts = 100
+	}
+	eachB(b, func(b *testing.B, uri string) {
+		s := open(b, store.Options{URI: uri})
+		d := acquaintedDevice(b, s, 0, contacts)
+		must(b, s.Do(b.Context(), `INSERT INTO whatsmeow_sender_keys (our_jid, chat_id, sender_id, sender_key)
+			SELECT our_jid, '1203' || length(their_id) || '@g.us', their_id, identity FROM whatsmeow_identity_keys`))
+		must(b, s.Do(b.Context(), `ANALYZE`))
+		for n := 0; b.Loop(); n++ {
+			lid, pn := types.NewJID(fmt.Sprint(7_000_000+n), types.HiddenUserServer), types.NewJID(fmt.Sprint(4_900_000+n), types.DefaultUserServer)
+			must(b, d.PutLIDMapping(b.Context(), lid, pn))
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
 
 	"pombo"
+	"pombo/internal/store/session"
 )
 
 //go:embed schema/*.sql
@@ -59,9 +60,9 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB) error {
 	if err := sqlstore.NewWithWrappedDB(theirs, nil).Upgrade(ctx); err != nil {
 		return upgradeError("whatsmeow's tables", err)
 	}
-	if s.dialect == dialectSQLite {
-		if _, err := db.ExecContext(ctx, senderIndex); err != nil {
-			return fmt.Errorf("creating an index of sender keys: %w", err)
+	for _, index := range session.Indexes(s.dialect == dialectPostgres) {
+		if _, err := db.ExecContext(ctx, index); err != nil {
+			return fmt.Errorf("creating an index of what devices keep: %w", err)
 		}
 	}
 	for _, fact := range []struct {
@@ -93,12 +94,6 @@ func (s *Store) announceUpgrade(ctx context.Context, db *sql.DB, to int) error {
 	}
 	return nil
 }
-
-// senderIndex finds the sender keys of a contact, which are asked for when it writes for
-// the first time after a start. The table's key has the group before the sender: a
-// device in large groups would read all it has, some 100,000 rows. PostgreSQL has no use
-// for it: see prefixed in the package session.
-const senderIndex = `CREATE INDEX IF NOT EXISTS pombo_sender_key_sender ON whatsmeow_sender_keys (our_jid, sender_id)`
 
 func upgradeError(what string, err error) error {
 	if errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion) {

@@ -90,14 +90,29 @@ type queries struct {
 }
 
 // prefixed is the condition that an address begins with the text that the
-// parameter n is. On SQLite a range finds it in the index; on PostgreSQL the order
-// of texts depends on the language, and LIKE reads "_" as any letter.
+// parameter n is: a range that an index finds. On PostgreSQL the order of texts
+// depends on the language, unless they are said to be mere bytes, which needs an
+// index that says so, too: see Indexes.
 func prefixed(postgres bool, column string, n int) string {
 	if postgres {
-		return fmt.Sprintf("starts_with(%s, $%d)", column, n)
+		column += ` COLLATE "C"`
 	}
 	// The last character of a prefix is a colon, and the next one a semicolon.
 	return fmt.Sprintf("(%[1]s >= $%[2]d AND %[1]s < substr($%[2]d, 1, length($%[2]d) - 1) || ';')", column, n)
+}
+
+// Indexes are statements that make the indexes which whatsmeow's tables lack for what
+// is asked of each new contact: else a device would read all that it has, some 100,000
+// rows. The table of sender keys has the group before the sender.
+func Indexes(postgres bool) []string {
+	if !postgres {
+		return []string{`CREATE INDEX IF NOT EXISTS pombo_sender_key_sender ON whatsmeow_sender_keys (our_jid, sender_id)`}
+	}
+	return []string{
+		`CREATE INDEX IF NOT EXISTS pombo_sender_key_sender ON whatsmeow_sender_keys (our_jid, sender_id COLLATE "C")`,
+		`CREATE INDEX IF NOT EXISTS pombo_session_address ON whatsmeow_sessions (our_jid, their_id COLLATE "C")`,
+		`CREATE INDEX IF NOT EXISTS pombo_identity_address ON whatsmeow_identity_keys (our_jid, their_id COLLATE "C")`,
+	}
 }
 
 func newQueries(postgres bool, form func(string) string) *queries {
