@@ -47,3 +47,26 @@ func TestHelloIsAnswered(t *testing.T) {
 	}
 	w.noViolations()
 }
+
+// A first message that cannot be read begins nothing, and uses up no prekey: sent again,
+// it names the same ones.
+func TestHelloThatCannotBeRead(t *testing.T) {
+	f := &faulty{}
+	w := newWorld(t, func(w *world) { w.options.WrapStores = f.over })
+	w.pair()
+	before := f.seen()
+	r, err := w.box.SendMessage(w.ctx(), sandbox.SendRequest{From: contact1, To: account1, Text: "hello", Unreadable: "damaged"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.event(pombo.MessagesUndecryptable, r.ID)
+	w.event(pombo.MessagesUpsert, "hello") // it was asked for again
+	w.eventually("it is confirmed", func() bool { return w.confirmed()[r.ID] })
+	after := f.seen()
+	for op, want := range map[string]int{"GetPreKey": 2, "PutSession": 1, "RemovePreKey": 1} {
+		if n := after[op] - before[op]; n != want {
+			t.Errorf("%s was called %d times, want %d", op, n, want)
+		}
+	}
+	w.noViolations()
+}
