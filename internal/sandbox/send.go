@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,8 @@ type SendRequest struct {
 	// Audience narrows down who gets a status or a channel's message; empty: every account.
 	Audience []string `json:"audience,omitempty"`
 	// Unreadable keeps the receiver's companions from reading the message: "damaged" ones cannot be decrypted until they
-	// are asked for again, "view_once" ones are for the phone alone. Not for rooms.
+	// are asked for again, "view_once" ones are for the phone alone, "malformed" ones are what an attacker sends: they
+	// name keys that have no bytes. Not for rooms.
 	Unreadable string `json:"unreadable,omitempty"`
 	// Count sends so many messages, the texts numbered from 1. 0 and 1 send one, unnumbered. At most 100,000.
 	Count int `json:"count,omitempty"`
@@ -48,8 +50,9 @@ type SendResult struct {
 
 // What SendRequest.Unreadable can be.
 const (
-	unreadableDamaged = "damaged"
-	unreadableOnce    = "view_once"
+	unreadableDamaged   = "damaged"
+	unreadableOnce      = "view_once"
+	unreadableMalformed = "malformed"
 )
 
 const (
@@ -111,8 +114,8 @@ func (r *SendRequest) check() (*waE2E.Message, error) {
 	if r.Count < 0 || r.Count > maxCount {
 		return nil, errorf(Invalid, "\"count\" is %d: it is between 1 and %d", r.Count, maxCount)
 	}
-	if r.Unreadable != "" && r.Unreadable != unreadableDamaged && r.Unreadable != unreadableOnce {
-		return nil, errorf(Invalid, "\"unreadable\" is %q: it is \"damaged\" or \"view_once\"", r.Unreadable)
+	if !slices.Contains([]string{"", unreadableDamaged, unreadableOnce, unreadableMalformed}, r.Unreadable) {
+		return nil, errorf(Invalid, "\"unreadable\" is %q: it is \"damaged\", \"view_once\" or \"malformed\"", r.Unreadable)
 	}
 	if _, room := parseRoom(r.To); room && r.Unreadable != "" {
 		return nil, errorf(Invalid, "\"unreadable\" is for messages to a number")
@@ -241,8 +244,12 @@ func (s *Server) sendTo(t *batch, m *message, d *device, shape shape, plain []by
 	if err != nil {
 		return err
 	}
-	if m.unreadable == unreadableDamaged && d.user != from && retry == 0 {
+	switch {
+	case d.user == from:
+	case m.unreadable == unreadableDamaged && retry == 0:
 		damage(kind, sealed)
+	case m.unreadable == unreadableMalformed:
+		kind, sealed = "pkmsg", malformed
 	}
 	enc := shape.enc(kind, sealed)
 	if retry > 0 {
@@ -252,6 +259,10 @@ func (s *Server) sendTo(t *batch, m *message, d *device, shape shape, plain []by
 	s.enqueue(t, d, from.number, n)
 	return nil
 }
+
+// malformed is a first message of Signal, version 3, whose base key, identity key and message are there, but empty
+// (libsignal, WhisperTextProtocol.proto, PreKeySignalMessage).
+var malformed = []byte{0x33, 2<<3 | 2, 0, 3<<3 | 2, 0, 4<<3 | 2, 0}
 
 // damage changes the end of an encrypted message, which proves that nobody did. A message that opens a session holds it
 // in field 4 (libsignal, WhisperTextProtocol.proto), after a byte for the version.

@@ -101,7 +101,7 @@ func (g *guard) DoDecryptionTxn(ctx context.Context, fn func(context.Context) er
 	defer g.l.leave()
 	ctx, cancel := g.l.bound(ctx)
 	defer cancel()
-	g.endUnit()
+	g.l.endUnit()
 
 	var decryption error // what fn itself had to say
 	var last txn
@@ -164,7 +164,7 @@ func (g *guard) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (
 		return g.in.GetBufferedEvent(ctx, ciphertextHash)
 	})
 	if found != nil && err == nil {
-		g.endUnit()
+		g.l.endUnit()
 	}
 	return found, err
 }

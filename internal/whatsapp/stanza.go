@@ -16,11 +16,12 @@ import (
 // message's stanza.
 type stanzaKey struct{}
 
-// watchStanzas lets messages and receipts through our hands before whatsmeow handles
-// them. It confirms messages that it cannot read, and reports them
-// (UndecryptableMessage) only after that, so a crash in between would lose the report;
-// and the confirmer wants to know what is being handled. The table of handlers is not
-// exported, and there is no other place where a stanza can be seen on its way.
+// watchStanzas lets stanzas through our hands before whatsmeow handles them. It
+// confirms messages that it cannot read, and reports them (UndecryptableMessage) only
+// after that, so a crash in between would lose the report; the confirmer wants to know
+// what is being handled; and nothing recovers when a handler panics. The table of
+// handlers is not exported, and there is no other place where a stanza can be seen on
+// its way.
 // TestStanzasAreWatched fails when whatsmeow renames the table; then such messages are
 // told after their confirmation, and each stanza waits for the disk.
 func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
@@ -30,29 +31,46 @@ func (l *line) watchStanzas(c *whatsmeow.Client) (watched bool) {
 	}
 	// The table belongs to this client alone, which is not connected yet.
 	table = reflect.NewAt(table.Type(), unsafe.Pointer(table.UnsafeAddr())).Elem() //nolint:gosec // see above
-	handlers := c.DangerousInternals()                                             //nolint:staticcheck // there is no other way to them
-	watched = true
-	for tag, handle := range map[string]func(context.Context, *waBinary.Node){
-		"message": func(ctx context.Context, n *waBinary.Node) {
-			if l.tellUnavailable(n) {
-				defer l.confirmer.watch(n)()
-				ctx := context.WithValue(ctx, stanzaKey{}, n)
-				l.s.n.warm.Run(func() { handlers.HandleEncryptedMessage(ctx, n) })
-			}
-		},
-		"receipt": func(ctx context.Context, n *waBinary.Node) {
-			defer l.confirmer.watch(n)()
-			handlers.HandleReceipt(ctx, n)
-		},
-	} {
-		ours, key := reflect.ValueOf(handle), reflect.ValueOf(tag)
-		if !table.MapIndex(key).IsValid() || !ours.CanConvert(table.Type().Elem()) {
-			watched = false
-			continue
-		}
-		table.SetMapIndex(key, ours.Convert(table.Type().Elem()))
+	form := table.Type().Elem()
+	if !form.ConvertibleTo(reflect.TypeFor[stanzaHandler]()) {
+		return false
 	}
-	return watched
+	seen := 0
+	for _, tag := range table.MapKeys() {
+		handle := table.MapIndex(tag).Convert(reflect.TypeFor[stanzaHandler]()).Interface().(stanzaHandler)
+		switch tag.String() {
+		case "message":
+			seen++
+			handle = l.watchMessages(handle)
+		case "receipt":
+			seen++
+			handle = l.watchReceipts(handle)
+		}
+		table.SetMapIndex(tag, reflect.ValueOf(l.surviving(handle)).Convert(form))
+	}
+	return seen == 2
+}
+
+// stanzaHandler is what whatsmeow does with a stanza of one kind.
+type stanzaHandler func(context.Context, *waBinary.Node)
+
+func (l *line) watchMessages(handle stanzaHandler) stanzaHandler {
+	handle = l.surviving(handle)
+	return func(ctx context.Context, n *waBinary.Node) {
+		if !l.tellUnavailable(n) {
+			return
+		}
+		defer l.confirmer.watch(n)()
+		ctx = context.WithValue(ctx, stanzaKey{}, n)
+		l.s.n.warm.Run(func() { handle(ctx, n) })
+	}
+}
+
+func (l *line) watchReceipts(handle stanzaHandler) stanzaHandler {
+	return func(ctx context.Context, n *waBinary.Node) {
+		defer l.confirmer.watch(n)()
+		handle(ctx, n)
+	}
 }
 
 // tellUnavailable appends the event of a message that comes without content. It

@@ -65,10 +65,10 @@ var errStuck = errors.New("a message was decrypted, but made no event")
 
 // endUnit lets the unit of a message that was confirmed without an event go with
 // the next commit. The message that comes after it is the proof that it was.
-func (g *guard) endUnit() {
-	if g.unit != nil && g.unit.Open() {
-		g.unit.End(true)
-		g.l.turn.release()
+func (l *line) endUnit() {
+	if u := l.units(); u != nil && u.Open() {
+		u.End(true)
+		l.turn.release()
 	}
 }
 
